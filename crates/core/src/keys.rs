@@ -1,0 +1,168 @@
+//! Every Redis key there is.
+//!
+//! A key is `p2p:{slot}:kind`. The part in braces is the hash tag (Redis Cluster specification, "Hash tags"): all
+//! keys of one file share a slot, and so do all keys of one peer, so that a script touches one slot only. A name
+//! with a `}` in it cuts the tag short in all of its file's keys alike, which keeps them together too.
+//!
+//! | key | type | holds | expires |
+//! |---|---|---|---|
+//! | `p2p:{f:NAME}:peers` | sorted set | member peer, score time of publishing in ms | [`Expiry::Index`] |
+//! | `p2p:{f:NAME}:hashes` | hash | field peer, value the content hash it claims | [`Expiry::Index`] |
+//! | `p2p:{p:PEER}:seen` | string | time of the last sign of life in ms; there while the peer is alive | [`Expiry::Peer`] |
+//! | `p2p:{p:PEER}:files` | set | names that the peer published | [`Expiry::Index`] |
+//! | `p2p:{due:SHARD}` | sorted set | member peer, score time in ms when the sweep looks at it next | never: emptied by the sweep |
+//! | `p2p:{names:SHARD}` | sorted set | tracked file names in order, score 0 | never: emptied with the last mapping |
+//! | `p2p:imported` | string | that the original's keys were taken over | never |
+
+use std::fmt::Display;
+
+use crate::{FileName, Peer};
+
+/// Shards of the two sets that span all peers and all files, so that no single key grows with the whole service.
+pub const SHARDS: u16 = 16;
+
+/// How long a key lives without being written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Expiry {
+    /// `PEER_TTL_SECS`: the key's own expiry is what makes a peer dead, so no sweep has to run for it.
+    Peer,
+    /// Twice `PEER_TTL_SECS` and a minute. The sweep looks at each peer once in `PEER_TTL_SECS` and renews the
+    /// indexes of the living, so this one only cleans up where no tracker ran at all.
+    Index,
+    /// Never; something else empties it.
+    Never,
+}
+
+/// The peers of a file.
+pub fn file_peers(file: &FileName) -> String {
+    format!("p2p:{{f:{file}}}:peers")
+}
+
+/// The hashes that the peers of a file claim.
+pub fn file_hashes(file: &FileName) -> String {
+    format!("p2p:{{f:{file}}}:hashes")
+}
+
+/// A peer's last sign of life.
+pub fn peer_seen(peer: Peer) -> String {
+    let (before, after) = peer_seen_around();
+    format!("{before}{peer}{after}")
+}
+
+/// What stands before and after the peer in [`peer_seen`], for a script that goes through the peers of a file.
+pub fn peer_seen_around() -> (&'static str, &'static str) {
+    ("p2p:{p:", "}:seen")
+}
+
+/// The files of a peer.
+pub fn peer_files(peer: Peer) -> String {
+    format!("p2p:{{p:{peer}}}:files")
+}
+
+/// When the sweep looks at which peer, for the shard of `peer`.
+pub fn due_of(peer: Peer) -> String {
+    due(shard(&peer.to_bytes()))
+}
+
+/// When the sweep looks at which peer, for one shard below [`SHARDS`].
+pub fn due(shard: u16) -> String {
+    format!("p2p:{{due:{shard:02}}}")
+}
+
+/// The tracked names, for the shard of `file`.
+pub fn names_of(file: &FileName) -> String {
+    names(shard(file.as_str().as_bytes()))
+}
+
+/// The tracked names, for one shard below [`SHARDS`].
+pub fn names(shard: u16) -> String {
+    format!("p2p:{{names:{shard:02}}}")
+}
+
+/// That the original's keys were taken over.
+pub fn imported() -> &'static str {
+    "p2p:imported"
+}
+
+/// Keys of the original Python server, read once by the import.
+pub mod original {
+    use super::Display;
+
+    /// Pattern of the sets of peers, one a file.
+    pub const FILES_PATTERN: &str = "file:*";
+    /// What stands before the name in a key of [`FILES_PATTERN`].
+    pub const FILE_PREFIX: &str = "file:";
+
+    /// The content hash of a file.
+    pub fn file_hash(name: impl Display) -> String {
+        format!("filehash:{name}")
+    }
+}
+
+/// FNV-1a, 32 bits: stable between builds and machines, since all trackers of one Redis must agree on it.
+fn shard(bytes: &[u8]) -> u16 {
+    let hash =
+        bytes.iter().fold(0x811c_9dc5_u32, |hash, byte| (hash ^ u32::from(*byte)).wrapping_mul(0x0100_0193));
+    u16::try_from(hash % u32::from(SHARDS)).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test that cannot read its own sample has failed")]
+
+    use super::*;
+
+    #[test]
+    fn all_keys_and_their_expiry() {
+        let file: FileName = "site/index.html".parse().unwrap();
+        let peer: Peer = "203.0.113.5".parse().unwrap();
+        let keys = [
+            (file_peers(&file), Expiry::Index),
+            (file_hashes(&file), Expiry::Index),
+            (peer_seen(peer), Expiry::Peer),
+            (peer_files(peer), Expiry::Index),
+            (due_of(peer), Expiry::Never),
+            (names_of(&file), Expiry::Never),
+            (imported().to_owned(), Expiry::Never),
+        ];
+        let printed: Vec<String> = keys.iter().map(|(key, expiry)| format!("{key} {expiry:?}")).collect();
+        let expected = [
+            "p2p:{f:site/index.html}:peers Index",
+            "p2p:{f:site/index.html}:hashes Index",
+            "p2p:{p:203.0.113.5}:seen Peer",
+            "p2p:{p:203.0.113.5}:files Index",
+            "p2p:{due:02} Never",
+            "p2p:{names:00} Never",
+            "p2p:imported Never",
+        ];
+        assert_eq!(printed, expected);
+    }
+
+    #[test]
+    fn keys_of_one_file_share_a_hash_tag_whatever_its_name() {
+        for name in ["a", "a}b", "{a}", "}", "a{b", "{}x"] {
+            let file: FileName = name.parse().unwrap();
+            assert_eq!(hash_tag(&file_peers(&file)), hash_tag(&file_hashes(&file)), "{name:?}");
+        }
+    }
+
+    #[test]
+    fn shards_are_used_evenly() {
+        let mut counts = vec![0_u32; usize::from(SHARDS)];
+        for number in 0..16_000_u32 {
+            let name: FileName = format!("site/page-{number}.html").parse().unwrap();
+            let key = names_of(&name);
+            let shard = (0..SHARDS).find(|shard| names(*shard) == key).unwrap();
+            *counts.get_mut(usize::from(shard)).unwrap() += 1;
+        }
+        assert!(counts.iter().all(|count| (800..1_200).contains(count)), "{counts:?}");
+    }
+
+    /// The part of a key that Redis Cluster hashes: between the first `{` and the first `}` after it.
+    fn hash_tag(key: &str) -> &str {
+        let (_, rest) = key.split_once('{').unwrap();
+        let (tag, _) = rest.split_once('}').unwrap();
+        assert!(!tag.is_empty());
+        tag
+    }
+}

@@ -1,0 +1,18 @@
+//! The model that every other crate speaks: peers and their addresses, file names, content hashes, limits,
+//! Redis keys and the datagram codec.
+//!
+//! Pure by rule: no I/O, no clock and no randomness in here. Whatever comes from outside becomes one of these
+//! types or an [`Invalid`] that says what is allowed; past this point nobody validates again.
+
+mod content_hash;
+pub mod datagram;
+mod file_name;
+mod invalid;
+pub mod keys;
+pub mod limits;
+mod peer;
+
+pub use content_hash::ContentHash;
+pub use file_name::FileName;
+pub use invalid::Invalid;
+pub use peer::Peer;
