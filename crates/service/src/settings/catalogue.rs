@@ -1,0 +1,127 @@
+use std::fmt::Write as _;
+
+/// One setting: its name in the environment (in a file the same in lower case), its default and its meaning.
+#[derive(Debug)]
+pub struct Setting {
+    /// Name of the environment variable.
+    pub name: &'static str,
+    /// What rules when nobody sets it; empty means "not set".
+    pub default: &'static str,
+    /// Whether its value must not be shown.
+    pub secret: bool,
+    /// Meaning, form and unit, a sentence or more.
+    pub meaning: &'static str,
+}
+
+const fn setting(name: &'static str, default: &'static str, meaning: &'static str) -> Setting {
+    Setting { name, default, secret: false, meaning }
+}
+
+/// `TRACKER_LISTEN`
+pub static TRACKER_LISTEN: Setting = setting(
+    "TRACKER_LISTEN",
+    "0.0.0.0:8000,[::]:8000",
+    "Addresses of the tracker's HTTP API, ADDRESS:PORT, separated by commas. Port 0 takes a free one.",
+);
+/// `TRACKER_ADMIN_LISTEN`
+pub static TRACKER_ADMIN_LISTEN: Setting = setting(
+    "TRACKER_ADMIN_LISTEN",
+    "127.0.0.1:8001",
+    "Addresses of the tracker's /live, /ready and /metrics. Keep them inside: they ask nobody for a password.",
+);
+/// `MATCHMAKER_LISTEN`
+pub static MATCHMAKER_LISTEN: Setting = setting(
+    "MATCHMAKER_LISTEN",
+    "0.0.0.0:12345,[::]:12345",
+    "Addresses of the matchmaker, UDP, ADDRESS:PORT, separated by commas. Port 0 takes a free one.",
+);
+/// `MATCHMAKER_ADMIN_LISTEN`
+pub static MATCHMAKER_ADMIN_LISTEN: Setting = setting(
+    "MATCHMAKER_ADMIN_LISTEN",
+    "127.0.0.1:8002",
+    "Addresses of the matchmaker's /live, /ready and /metrics.",
+);
+/// `REDIS_URL`
+pub static REDIS_URL: Setting = Setting {
+    name: "REDIS_URL",
+    default: "",
+    secret: true,
+    meaning: "Redis that keeps the tracker's data: redis://[user:password@]host[:port][/db], or rediss:// with TLS. \
+              Not set, the embedded store in DATA_DIR keeps them.",
+};
+/// `DATA_DIR`
+pub static DATA_DIR: Setting = setting(
+    "DATA_DIR",
+    "./data",
+    "Folder of the embedded store; it is made when missing, and one process at a time may use it.",
+);
+/// `PEER_TTL_SECS`
+pub static PEER_TTL_SECS: Setting = setting(
+    "PEER_TTL_SECS",
+    "86400",
+    "Seconds after which a peer that gave no sign of life is not handed out any more, 0 to 315360000; 0 is never. \
+     Any accepted request of the peer is a sign of life.",
+);
+/// `TRUSTED_PROXIES`
+pub static TRUSTED_PROXIES: Setting = setting(
+    "TRUSTED_PROXIES",
+    "loopback,private",
+    "Whose cf-connecting-ip and x-forwarded-for headers are believed: addresses, networks such as 10.0.0.0/8, and \
+     the words loopback, private, cloudflare and none, separated by commas.",
+);
+/// `MAX_CLIENTS`
+pub static MAX_CLIENTS: Setting = setting(
+    "MAX_CLIENTS",
+    "1000000",
+    "Registrations that the matchmaker keeps, 1 to 100000000. When it is full, the one that was silent longest goes.",
+);
+/// `LOG_FORMAT`
+pub static LOG_FORMAT: Setting =
+    setting("LOG_FORMAT", "text", "Form of the log lines on standard output: text or json.");
+/// `RUST_LOG`
+pub static RUST_LOG: Setting = setting(
+    "RUST_LOG",
+    "info",
+    "What is logged: a level (error, warn, info, debug, trace), or levels by module such as info,tracker=debug.",
+);
+
+/// All settings, in the order of the sample file.
+pub static CATALOGUE: &[&Setting] = &[
+    &TRACKER_LISTEN,
+    &TRACKER_ADMIN_LISTEN,
+    &TRUSTED_PROXIES,
+    &REDIS_URL,
+    &DATA_DIR,
+    &PEER_TTL_SECS,
+    &MATCHMAKER_LISTEN,
+    &MATCHMAKER_ADMIN_LISTEN,
+    &MAX_CLIENTS,
+    &LOG_FORMAT,
+    &RUST_LOG,
+];
+
+const SAMPLE_WIDTH: usize = 110;
+
+/// The text of `deploy/settings.sample.toml`.
+pub fn sample() -> String {
+    let mut text = String::from(
+        "# All settings with their defaults, made from the program's own list.\n\
+         # Give the file with --config FILE. An environment variable of the same name in capitals wins over it,\n\
+         # and a flag wins over both. An empty value means \"not set\".\n",
+    );
+    for setting in CATALOGUE {
+        text.push('\n');
+        let mut line = String::from("#");
+        for word in setting.meaning.split_whitespace() {
+            if line.len() + 1 + word.len() > SAMPLE_WIDTH {
+                let _ = writeln!(text, "{line}");
+                line = String::from("#");
+            }
+            line.push(' ');
+            line.push_str(word);
+        }
+        // Writing to a String cannot fail.
+        let _ = writeln!(text, "{line}\n#{} = {:?}", setting.name.to_lowercase(), setting.default);
+    }
+    text
+}
