@@ -1,0 +1,177 @@
+//! Writes the table's changes to disk, in groups, from a thread of its own.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use parking_lot::{Mutex, RwLock};
+use tokio::sync::mpsc::{self, PermitIterator};
+
+use super::disk::Disk;
+use super::table::{Change, Table};
+use crate::RegistryError;
+
+/// Changes that wait for the disk, in changes. When they are as many, writes are refused.
+const QUEUE: usize = 65_536;
+/// Most changes of one group, in changes.
+const GROUP: usize = 16_384;
+/// Shortest time between two groups: under load one flush serves all writes of this time, and a change is on disk
+/// well within the second that is promised.
+const GROUP_INTERVAL: Duration = Duration::from_millis(100);
+/// How long a group may take before writes are refused, in ms: what is acknowledged has to be on disk in a second.
+const LAG_MAX_MS: u64 = 700;
+
+pub(super) struct Journal {
+    sender: mpsc::Sender<Change>,
+    progress: Arc<Progress>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+/// How the thread gets on, for those who want to write.
+struct Progress {
+    start: Instant,
+    /// When the group that is being written was begun, in ms after `start`; 0 between groups.
+    group_since_ms: AtomicU64,
+    /// The engine refused a write. What it holds in memory cannot be trusted to get to disk any more, so that the
+    /// process has to end and to read what is really there.
+    broken: AtomicBool,
+}
+
+impl Progress {
+    fn now_ms(&self) -> u64 {
+        // Never 0, which stands for "between groups".
+        u64::try_from(self.start.elapsed().as_millis()).unwrap_or(u64::MAX).max(1)
+    }
+}
+
+impl Journal {
+    pub(super) fn start(disk: Disk, table: Arc<RwLock<Table>>) -> std::io::Result<Self> {
+        let (sender, receiver) = mpsc::channel(QUEUE);
+        let progress = Arc::new(Progress {
+            start: Instant::now(),
+            group_since_ms: AtomicU64::new(0),
+            broken: AtomicBool::new(false),
+        });
+        let writer = Writer { disk, table, receiver, progress: Arc::clone(&progress), changes: Vec::new() };
+        let thread = std::thread::Builder::new().name("journal".to_owned()).spawn(move || writer.run())?;
+        Ok(Self { sender, progress, thread: Mutex::new(Some(thread)) })
+    }
+
+    /// Room for `changes`, to be taken before the table is changed: what is in the table will be on disk.
+    pub(super) fn reserve(&self, changes: usize) -> Result<PermitIterator<'_, Change>, RegistryError> {
+        self.ready()?;
+        self.sender.try_reserve_many(changes).map_err(|error| match error {
+            mpsc::error::TrySendError::Full(()) => {
+                RegistryError::Unavailable("the disk does not keep up".to_owned())
+            }
+            mpsc::error::TrySendError::Closed(()) => self.closed(),
+        })
+    }
+
+    /// Takes note of a sign of life; where there is no room, the next one will do.
+    pub(super) fn try_send(&self, change: Change) {
+        let _ = self.sender.try_send(change);
+    }
+
+    pub(super) fn ready(&self) -> Result<(), RegistryError> {
+        if self.progress.broken.load(Ordering::Relaxed) || self.sender.is_closed() {
+            return Err(self.closed());
+        }
+        let since_ms = self.progress.group_since_ms.load(Ordering::Relaxed);
+        if since_ms != 0 && self.progress.now_ms().saturating_sub(since_ms) > LAG_MAX_MS {
+            return Err(RegistryError::Unavailable("the disk does not keep up".to_owned()));
+        }
+        Ok(())
+    }
+
+    /// Writes what is queued and ends the thread. Blocks.
+    pub(super) fn close(&self) {
+        let Some(thread) = self.thread.lock().take() else { return };
+        let _ = self.sender.blocking_send(Change::Close);
+        let _ = thread.join();
+    }
+
+    fn closed(&self) -> RegistryError {
+        if self.progress.broken.load(Ordering::Relaxed) {
+            RegistryError::Broken("DATA_DIR: the disk refused a write; see the log".to_owned())
+        } else {
+            RegistryError::Unavailable("the store is closed".to_owned())
+        }
+    }
+}
+
+struct Writer {
+    disk: Disk,
+    table: Arc<RwLock<Table>>,
+    receiver: mpsc::Receiver<Change>,
+    progress: Arc<Progress>,
+    changes: Vec<Change>,
+}
+
+impl Writer {
+    fn run(mut self) {
+        let mut last = Instant::now();
+        loop {
+            if self.receiver.blocking_recv_many(&mut self.changes, GROUP) == 0 {
+                return;
+            }
+            self.progress.group_since_ms.store(self.progress.now_ms(), Ordering::Relaxed);
+            let mut closing = self.is_closing();
+            if !closing {
+                std::thread::sleep(GROUP_INTERVAL.saturating_sub(last.elapsed()));
+                while self.changes.len() < GROUP
+                    && let Ok(change) = self.receiver.try_recv()
+                {
+                    self.changes.push(change);
+                }
+                closing = self.is_closing();
+            }
+            last = Instant::now();
+            if let Err(error) = self.write() {
+                tracing::error!(%error, "the disk refused a write");
+                self.progress.broken.store(true, Ordering::Relaxed);
+                return;
+            }
+            self.progress.group_since_ms.store(0, Ordering::Relaxed);
+            let took_ms = u64::try_from(last.elapsed().as_millis()).unwrap_or(u64::MAX);
+            if took_ms > LAG_MAX_MS {
+                tracing::warn!(took_ms, "the disk is slow; changes were refused meanwhile");
+            }
+            if closing {
+                return;
+            }
+        }
+    }
+
+    fn is_closing(&self) -> bool {
+        self.changes.last().is_some_and(|change| matches!(change, Change::Close))
+    }
+
+    fn write(&mut self) -> Result<(), fjall::Error> {
+        let Self { disk, table, changes, .. } = self;
+        let mut batch = disk.batch();
+        for change in changes.drain(..) {
+            match change {
+                Change::Put { peer, file, hash, seen_ms } => {
+                    batch.put(peer, &file, &hash);
+                    batch.seen(peer, seen_ms);
+                }
+                Change::Delete { peer, file } => batch.delete(peer, &file),
+                Change::Forget { peer } => {
+                    // It looks for the peer's files on disk, so what came before must be there.
+                    std::mem::replace(&mut batch, disk.batch()).commit()?;
+                    batch.forget(peer)?;
+                }
+                Change::Touched { peer } => {
+                    let seen_ms = table.read().save_seen(peer);
+                    if let Some(seen_ms) = seen_ms {
+                        batch.seen(peer, seen_ms);
+                    }
+                }
+                Change::Close => {}
+            }
+        }
+        batch.commit()
+    }
+}

@@ -1,0 +1,116 @@
+//! Takes over the data of the original Python server, once.
+//!
+//! Its keys are a set of addresses a file (`file:NAME`) and a hash a file (`filehash:NAME`); `ip:IP` says the same
+//! the other way round. Every peer starts with a whole time to live: the original took note of publishes only
+//! (`peer:lastseen`), so that a peer which has been serving for weeks looks silent there, and nobody could show
+//! a sign of life while the server was being changed. Those that are gone go a time to live later.
+//!
+//! The original's keys are left as they are, for a way back. A crash on the way does no harm: the mark comes last,
+//! and taking over twice is the same as once.
+
+use deadpool_redis::redis::aio::MultiplexedConnection;
+use deadpool_redis::redis::{self, RedisResult, pipe};
+use peer_core::keys::{self, original};
+use peer_core::{ContentHash, FileName, Peer};
+
+use super::commands;
+use super::scripts::Scripts;
+use super::ttl::Ttls;
+
+/// Keys, and members of a key, that are asked for at once.
+const SCAN_COUNT: usize = 500;
+/// What stands for the hash of a file that the original knew none of.
+const UNKNOWN_HASH: &str = "unknown";
+
+#[derive(Default)]
+struct Taken {
+    files: usize,
+    mappings: usize,
+    refused: usize,
+}
+
+/// Does nothing where it was done before or where there is nothing of the original.
+pub(super) async fn take_over(
+    connection: &mut MultiplexedConnection,
+    scripts: &Scripts,
+    ttls: Ttls,
+) -> RedisResult<()> {
+    let done: bool = redis::cmd("EXISTS").arg(keys::imported()).query_async(connection).await?;
+    if done {
+        return Ok(());
+    }
+    let mut taken = Taken::default();
+    let mut cursor = 0_u64;
+    loop {
+        let (next, keys): (u64, Vec<Vec<u8>>) = redis::cmd("SCAN")
+            .arg(cursor)
+            .arg("MATCH")
+            .arg(original::FILES_PATTERN)
+            .arg("COUNT")
+            .arg(SCAN_COUNT)
+            .arg("TYPE")
+            .arg("set")
+            .query_async(connection)
+            .await?;
+        for key in keys {
+            take_file(connection, scripts, ttls, &key, &mut taken).await?;
+        }
+        if next == 0 {
+            break;
+        }
+        cursor = next;
+    }
+    if taken.files + taken.refused == 0 {
+        return Ok(());
+    }
+    redis::cmd("SET").arg(keys::imported()).arg(taken.mappings).exec_async(connection).await?;
+    let Taken { files, mappings, refused } = taken;
+    tracing::info!(files, mappings, refused, "took over the data of the original server");
+    Ok(())
+}
+
+async fn take_file(
+    connection: &mut MultiplexedConnection,
+    scripts: &Scripts,
+    ttls: Ttls,
+    key: &[u8],
+    taken: &mut Taken,
+) -> RedisResult<()> {
+    let name = std::str::from_utf8(key).ok().and_then(|key| key.strip_prefix(original::FILE_PREFIX));
+    let Some(file) = name.and_then(|name| name.parse::<FileName>().ok()) else {
+        taken.refused += 1;
+        return Ok(());
+    };
+    let hash: Option<Vec<u8>> =
+        redis::cmd("GET").arg(original::file_hash(&file)).query_async(connection).await.ok().flatten();
+    let hash = hash.and_then(|hash| String::from_utf8(hash).ok()).and_then(|hash| hash.parse().ok());
+    let Some(hash) = hash.or_else(|| UNKNOWN_HASH.parse::<ContentHash>().ok()) else { return Ok(()) };
+    taken.files += 1;
+    let mut cursor = 0_u64;
+    loop {
+        let (next, members): (u64, Vec<Vec<u8>>) = redis::cmd("SSCAN")
+            .arg(key)
+            .arg(cursor)
+            .arg("COUNT")
+            .arg(SCAN_COUNT)
+            .query_async(connection)
+            .await?;
+        let mut add = pipe();
+        for member in members {
+            match std::str::from_utf8(&member).ok().and_then(|ip| ip.parse::<Peer>().ok()) {
+                Some(peer) => {
+                    commands::add(&mut add, scripts, ttls, peer, &file, &hash);
+                    taken.mappings += 1;
+                }
+                None => taken.refused += 1,
+            }
+        }
+        if !add.is_empty() {
+            add.exec_async(connection).await?;
+        }
+        if next == 0 {
+            return Ok(());
+        }
+        cursor = next;
+    }
+}

@@ -1,0 +1,11 @@
+-- Takes some of a dead peer's files out of its index, so that their mappings can be dropped.
+-- KEYS: the peer's seen, its files. ARGV: how many at most.
+-- Gives the time in us, then the files; none when the peer is alive or nothing is left.
+local time = redis.call('TIME')
+local answer = { string.format('%.0f', time[1] * 1000000 + time[2]) }
+if redis.call('EXISTS', KEYS[1]) == 0 then
+  for _, file in ipairs(redis.call('SPOP', KEYS[2], ARGV[1])) do
+    answer[#answer + 1] = file
+  end
+end
+return answer

@@ -1,0 +1,112 @@
+//! The sweep: takes away what dead peers left, and renews what living ones have.
+//!
+//! Each peer stands in a due set, sharded, with the time at which it is to be looked at. A tracker takes a few
+//! with a lease, so that any number of trackers share the work and one that dies on the way leaves it to the
+//! others. A peer costs a look once in its time to live, however often it is heard of.
+
+use deadpool_redis::redis::pipe;
+use peer_core::keys::{self, Expiry};
+use peer_core::{FileName, Peer};
+
+use super::RedisRegistry;
+use crate::{RegistryError, Swept};
+
+/// How long a tracker has for the peers that it took, in ms.
+const LEASE_MS: u64 = 60_000;
+/// Peers that are taken from a shard at once, in peers.
+const TAKE: usize = 32;
+/// Files of a living peer that are renewed in one round trip, in files.
+const RENEW_BATCH: usize = 100;
+
+impl RedisRegistry {
+    pub(super) async fn sweep_due(&self) -> Result<Swept, RegistryError> {
+        let mut swept = Swept::default();
+        if !self.ttls.peers_die() {
+            return Ok(swept);
+        }
+        let mut take = pipe();
+        for shard in 0..keys::SHARDS {
+            take.invoke_script(self.link.scripts().due.key(keys::due(shard)).arg(LEASE_MS).arg(TAKE));
+        }
+        let shards: Vec<Vec<String>> = self.link.query(&take).await?;
+        for due in shards {
+            let Some((now_ms, peers)) = due.split_first() else { continue };
+            let now_ms: u64 = now_ms.parse().unwrap_or(0);
+            swept.more |= peers.len() == TAKE;
+            for peer in peers.iter().filter_map(|peer| peer.parse().ok()) {
+                if let Some(mappings) = self.look_at(peer, now_ms).await? {
+                    swept.peers += 1;
+                    swept.mappings += mappings;
+                }
+            }
+        }
+        Ok(swept)
+    }
+
+    /// Gives how many mappings went when the peer was dead.
+    async fn look_at(&self, peer: Peer, now_ms: u64) -> Result<Option<usize>, RegistryError> {
+        let mut renew = pipe();
+        renew.invoke_script(
+            self.link
+                .scripts()
+                .renew
+                .key(keys::peer_seen(peer))
+                .key(keys::peer_files(peer))
+                .arg(self.ttls.of(Expiry::Index)),
+        );
+        let (left_ms,): (i64,) = self.link.query(&renew).await?;
+        if let Ok(left_ms) = u64::try_from(left_ms) {
+            self.renew_files(peer).await?;
+            self.set_due(peer, "XX", now_ms.saturating_add(left_ms)).await?;
+            return Ok(None);
+        }
+        if left_ms == -1 {
+            // Published while peers lived for ever: it gets an expiry with its next sign of life, and is looked
+            // at again when that could have run out.
+            self.set_due(peer, "XX", now_ms.saturating_add(self.ttls.of(Expiry::Peer))).await?;
+            return Ok(None);
+        }
+        let mut undue = pipe();
+        undue.zrem(keys::due_of(peer), peer.to_string()).ignore();
+        let () = self.link.query(&undue).await?;
+        let forgotten = self.forget(peer).await?;
+        let mut look_again = pipe();
+        look_again.exists(keys::peer_seen(peer));
+        let (alive,): (bool,) = self.link.query(&look_again).await?;
+        if alive {
+            // It published between the look and the removal from the due set, and counts on being in there.
+            self.set_due(peer, "NX", now_ms).await?;
+        }
+        Ok(Some(forgotten))
+    }
+
+    async fn set_due(&self, peer: Peer, condition: &str, at_ms: u64) -> Result<(), RegistryError> {
+        let mut set = pipe();
+        set.cmd("ZADD").arg(keys::due_of(peer)).arg(condition).arg(at_ms).arg(peer.to_string()).ignore();
+        self.link.query(&set).await
+    }
+
+    /// Renews the expiry of the files of a living peer, which nobody may have published or asked for in a while.
+    async fn renew_files(&self, peer: Peer) -> Result<(), RegistryError> {
+        let ttl_ms = self.ttls.of(Expiry::Index);
+        let mut cursor = 0_u64;
+        loop {
+            let mut scan = pipe();
+            scan.cmd("SSCAN").arg(keys::peer_files(peer)).arg(cursor).arg("COUNT").arg(RENEW_BATCH);
+            let ((next, names),): ((u64, Vec<String>),) = self.link.query(&scan).await?;
+            let mut renew = pipe();
+            for file in names.iter().filter_map(|name| name.parse::<FileName>().ok()) {
+                for key in [keys::file_peers(&file), keys::file_hashes(&file)] {
+                    renew.cmd("PEXPIRE").arg(key).arg(ttl_ms).ignore();
+                }
+            }
+            if !renew.is_empty() {
+                let () = self.link.query(&renew).await?;
+            }
+            if next == 0 {
+                return Ok(());
+            }
+            cursor = next;
+        }
+    }
+}

@@ -1,0 +1,80 @@
+//! What the embedded store promises of its folder.
+
+use registry::{EmbeddedRegistry, PeerTtl, RegistryError};
+
+use crate::store::{Home, Store, eventually, set};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_closed_store_has_everything_when_it_is_opened_again() {
+    let store = Store::embedded(60).await;
+    for number in 0..300 {
+        store.add("203.0.113.5", &format!("site/{number:03}"), "abc").await;
+    }
+    store.add("2001:db8::5", "site/000", "def").await;
+    store.add("198.51.100.1", "site/000", "def").await;
+    store.remove("203.0.113.5", "site/299").await;
+    store.remove_peer("198.51.100.1").await;
+    let store = store.reopen(60).await;
+    assert_eq!(store.files("", 1_000).await.len(), 299);
+    assert_eq!(store.peers("site/000").await, set(["2001:db8::5", "203.0.113.5"]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_forgotten_peer_that_publishes_again_has_only_that_after_a_restart() {
+    let store = Store::embedded(60).await;
+    store.add("203.0.113.5", "old", "abc").await;
+    store.remove_peer("203.0.113.5").await;
+    store.add("203.0.113.5", "new", "abc").await;
+    let store = store.reopen(60).await;
+    assert_eq!(store.files("", 10).await, ["new"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn signs_of_life_survive_a_restart() {
+    let store = Store::embedded(3).await;
+    store.add("203.0.113.5", "a", "abc").await;
+    store.add("198.51.100.1", "a", "abc").await;
+    eventually("only who asked lives", || async {
+        store.peers_for("203.0.113.5", "a", 10).await.unwrap().len() == 1
+    })
+    .await;
+    let store = store.reopen(3).await;
+    assert_eq!(store.peers("a").await, set(["203.0.113.5"]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_swept_stay_away_after_a_restart() {
+    let store = Store::embedded(1).await;
+    store.add("203.0.113.5", "a", "abc").await;
+    eventually("swept", || async { store.sweep().await == 1 }).await;
+    let store = store.reopen(0).await;
+    assert_eq!(store.files("", 10).await, [""; 0]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_folder_in_use_is_refused_and_free_again_after_close() {
+    let store = Store::embedded(60).await;
+    let Home::Embedded(dir) = &store.home else { panic!("an embedded store has a folder") };
+    let second = EmbeddedRegistry::open(dir.path(), PeerTtl::from_secs(60)).err();
+    let expected = format!("DATA_DIR {}: in use by another process", dir.path().display());
+    assert_eq!(second, Some(RegistryError::Broken(expected)));
+    store.reopen(60).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_folder_that_cannot_be_made_is_named() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let error = EmbeddedRegistry::open(file.path(), PeerTtl::from_secs(60)).err().unwrap();
+    assert!(error.to_string().starts_with(&format!("DATA_DIR {}: ", file.path().display())), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_closed_store_refuses_changes_and_says_so() {
+    let store = Store::embedded(60).await;
+    store.registry.close().await;
+    let file = "a".parse().unwrap();
+    let hash = "abc".parse().unwrap();
+    let refused = store.registry.add("203.0.113.5".parse().unwrap(), &file, &hash).await;
+    assert_eq!(refused, Err(RegistryError::Unavailable("the store is closed".to_owned())));
+    assert!(store.registry.ready().is_err());
+}

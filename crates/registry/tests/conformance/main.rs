@@ -1,0 +1,12 @@
+//! What every store promises, asked of each through the trait; and what each promises beyond.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test that cannot get its own parts has failed"
+)]
+
+mod durability;
+mod promises;
+mod redis_only;
+mod store;
