@@ -1,0 +1,65 @@
+use std::path::PathBuf;
+
+use registry::{PeerTtl, RedisRegistry};
+use service::admin::AdminAddrs;
+use service::settings::catalogue::{
+    DATA_DIR, PEER_TTL_SECS, REDIS_URL, TRACKER_ADMIN_LISTEN, TRACKER_LISTEN, TRUSTED_PROXIES,
+};
+use service::settings::{BadSetting, Settings};
+use service::{Flags, ListenAddrs};
+
+use crate::proxies::TrustedProxies;
+
+/// Ten years, in seconds: longer means never.
+const PEER_TTL_MAX_SECS: u64 = 315_360_000;
+
+/// What the tracker is told from outside.
+pub struct TrackerSettings {
+    /// `TRACKER_LISTEN`: where the API listens.
+    pub listen: ListenAddrs,
+    /// `TRACKER_ADMIN_LISTEN`: where the admin listener does.
+    pub admin: AdminAddrs,
+    /// `TRUSTED_PROXIES`: whose word about the caller counts.
+    pub(crate) trusted: TrustedProxies,
+    /// `REDIS_URL` and `DATA_DIR`: which store keeps the data.
+    pub(crate) store: StoreSettings,
+    /// `PEER_TTL_SECS`: how long a peer lives.
+    pub(crate) peer_ttl: PeerTtl,
+}
+
+/// Which store keeps the data.
+pub(crate) enum StoreSettings {
+    /// Redis at a URL, which may hold a password and is never shown.
+    Redis { url: String },
+    /// The embedded store in a folder.
+    Embedded { data_dir: PathBuf },
+}
+
+impl TrackerSettings {
+    /// Reads the tracker's part of the settings. Flags are not looked at; see [`Self::with_flags`].
+    pub fn read(settings: &Settings) -> Result<Self, BadSetting> {
+        let store = match settings.optional::<String>(&REDIS_URL)? {
+            Some(url) => {
+                if !url.starts_with("redis://") && !url.starts_with("rediss://") {
+                    return Err(settings.refuse(&REDIS_URL, "a URL that starts with redis:// or rediss://"));
+                }
+                RedisRegistry::check_url(&url).map_err(|reason| settings.refuse(&REDIS_URL, reason))?;
+                StoreSettings::Redis { url }
+            }
+            None => StoreSettings::Embedded { data_dir: settings.required(&DATA_DIR)? },
+        };
+        Ok(Self {
+            listen: ListenAddrs::read(settings, &TRACKER_LISTEN)?,
+            admin: AdminAddrs::read(settings, &TRACKER_ADMIN_LISTEN)?,
+            trusted: settings.required(&TRUSTED_PROXIES)?,
+            store,
+            peer_ttl: PeerTtl::from_secs(settings.number(&PEER_TTL_SECS, 0, PEER_TTL_MAX_SECS)?),
+        })
+    }
+
+    /// `--host` and `--port` in place of what `TRACKER_LISTEN` says.
+    pub fn with_flags(mut self, flags: &Flags) -> Result<Self, BadSetting> {
+        self.listen = self.listen.with_flags(flags)?;
+        Ok(self)
+    }
+}

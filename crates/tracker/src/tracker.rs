@@ -1,0 +1,125 @@
+use std::net::TcpListener;
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix_web::web::Data;
+use prometheus_client::registry::Registry as MetricsRegistry;
+use registry::{EmbeddedRegistry, RedisRegistry, Registry, RegistryError};
+use service::admin::{self, Readiness};
+use service::{Failure, Shutdown, bind_tcp};
+
+use crate::metrics::Metrics;
+use crate::server::{self, App};
+use crate::settings::{StoreSettings, TrackerSettings};
+
+/// How often the sweep goes on when nothing was left to do.
+const SWEEP_INTERVAL: Duration = Duration::from_secs(1);
+/// Time for requests between two steps of a sweep that has more to do.
+const SWEEP_PAUSE: Duration = Duration::from_millis(5);
+
+/// How long the start waits for the store.
+const SETTLE_TIMEOUT: Duration = Duration::from_millis(150);
+/// How often it looks meanwhile.
+const SETTLE_POLL: Duration = Duration::from_millis(2);
+
+/// A tracker whose sockets are bound and whose store is open.
+pub struct Tracker {
+    app: Data<App>,
+    listeners: Vec<TcpListener>,
+    admin_listeners: Vec<TcpListener>,
+    metrics: Arc<MetricsRegistry>,
+}
+
+impl Tracker {
+    /// Binds the sockets and opens the store, on the runtime that lives as long as the process.
+    pub async fn bind(settings: TrackerSettings) -> Result<Self, Failure> {
+        let listeners = bind_tcp(&settings.listen)?;
+        let admin_listeners = settings.admin.bind()?;
+        let registry = open_registry(settings.store, settings.peer_ttl).await?;
+        settle(&*registry).await;
+        let mut metrics = MetricsRegistry::default();
+        let app = App { registry, trusted: settings.trusted, metrics: Metrics::register(&mut metrics) };
+        Ok(Self { app: Data::new(app), listeners, admin_listeners, metrics: Arc::new(metrics) })
+    }
+
+    /// Serves until `shutdown`, then drains and closes the store. A failure of any part ends the others too.
+    pub async fn run(self, shutdown: Shutdown) -> Result<(), Failure> {
+        let registry = Arc::clone(&self.app.registry);
+        let ready: Readiness = {
+            let registry = Arc::clone(&registry);
+            Arc::new(move || registry.ready().map_err(|error| error.to_string()))
+        };
+        let ended = |result: Result<(), Failure>| {
+            shutdown.cancel();
+            result
+        };
+        let app = Data::clone(&self.app);
+        let (served, administered, swept) = tokio::join!(
+            async { ended(server::serve(self.app, self.listeners, shutdown.clone()).await) },
+            async {
+                ended(
+                    admin::serve(
+                        "tracker-admin",
+                        self.admin_listeners,
+                        self.metrics,
+                        ready,
+                        shutdown.clone(),
+                    )
+                    .await,
+                )
+            },
+            async { ended(sweep(&app, &shutdown).await) },
+        );
+        registry.close().await;
+        served.and(administered).and(swept)
+    }
+}
+
+async fn open_registry(store: StoreSettings, ttl: registry::PeerTtl) -> Result<Arc<dyn Registry>, Failure> {
+    let failed = |error: RegistryError| Failure::Run(error.to_string());
+    match store {
+        StoreSettings::Redis { url } => {
+            let registry = RedisRegistry::open(&url, ttl).map_err(failed)?;
+            Ok(Arc::new(registry))
+        }
+        StoreSettings::Embedded { data_dir } => {
+            let open = tokio::task::spawn_blocking(move || EmbeddedRegistry::open(&data_dir, ttl));
+            let registry = open.await.map_err(|error| Failure::run("store", error))?.map_err(failed)?;
+            Ok(Arc::new(registry))
+        }
+    }
+}
+
+/// Waits a moment for the store, so that whoever sees our port open does not meet a store that is still on its way.
+/// One that is away altogether is not waited for: callers are told so.
+async fn settle(registry: &dyn Registry) {
+    let ready = async {
+        while registry.ready().is_err() {
+            tokio::time::sleep(SETTLE_POLL).await;
+        }
+    };
+    // Either way the tracker starts.
+    let _ = tokio::time::timeout(SETTLE_TIMEOUT, ready).await;
+}
+
+/// Clears up behind the dead until `shutdown`. A store that is away is waited for; one that is broken ends us.
+async fn sweep(app: &App, shutdown: &Shutdown) -> Result<(), Failure> {
+    let mut pause = SWEEP_INTERVAL;
+    loop {
+        tokio::select! {
+            () = shutdown.cancelled() => return Ok(()),
+            () = tokio::time::sleep(pause) => {}
+        }
+        pause = SWEEP_INTERVAL;
+        match app.registry.sweep().await {
+            Ok(swept) => {
+                app.metrics.swept(swept.mappings);
+                if swept.more {
+                    pause = SWEEP_PAUSE;
+                }
+            }
+            Err(RegistryError::Unavailable(reason)) => tracing::debug!(reason, "no sweep"),
+            Err(error @ RegistryError::Broken(_)) => return Err(Failure::Run(error.to_string())),
+        }
+    }
+}
