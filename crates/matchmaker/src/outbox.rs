@@ -1,0 +1,61 @@
+use std::net::{IpAddr, SocketAddr};
+use std::ops::Range;
+
+use peer_core::datagram::Reply;
+
+/// Datagrams to be sent, in order. One outbox serves batch after batch and allocates only while it grows.
+#[derive(Debug, Default)]
+pub struct Outbox {
+    bytes: Vec<u8>,
+    queued: Vec<Queued>,
+}
+
+#[derive(Debug)]
+struct Queued {
+    to: SocketAddr,
+    via: Via,
+    range: Range<usize>,
+}
+
+/// By which of our sockets and from which of our addresses a peer is spoken to: those that it spoke to, since its
+/// NAT lets in nothing else.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Via {
+    pub(crate) socket: u8,
+    pub(crate) local: Option<IpAddr>,
+}
+
+/// A datagram to be sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Outgoing<'a> {
+    /// Where it goes.
+    pub to: SocketAddr,
+    /// The socket that sends it, as in [`crate::Arrival::socket`].
+    pub socket: u8,
+    /// The address that it is sent from, where the kernel said which one was spoken to.
+    pub local: Option<IpAddr>,
+    /// Its content.
+    pub bytes: &'a [u8],
+}
+
+impl Outbox {
+    pub(crate) fn push(&mut self, to: SocketAddr, via: Via, reply: Reply<'_>) {
+        let start = self.bytes.len();
+        reply.encode(&mut self.bytes);
+        self.queued.push(Queued { to, via, range: start..self.bytes.len() });
+    }
+
+    /// What is to be sent, in the order in which it was answered.
+    pub fn iter(&self) -> impl Iterator<Item = Outgoing<'_>> {
+        self.queued.iter().filter_map(|queued| {
+            let bytes = self.bytes.get(queued.range.clone())?;
+            Some(Outgoing { to: queued.to, socket: queued.via.socket, local: queued.via.local, bytes })
+        })
+    }
+
+    /// Empties it for the next batch.
+    pub fn clear(&mut self) {
+        self.bytes.clear();
+        self.queued.clear();
+    }
+}
