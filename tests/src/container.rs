@@ -1,0 +1,356 @@
+//! The container's image, and containers of it, by the engine's own command line.
+//!
+//! The image stays behind as the build's cache. Containers and volumes are removed when their handle is dropped; those
+//! of a test process that was killed before it could do so are removed by the next one.
+
+use std::env;
+use std::fs::File;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{self, Command, Output, Stdio};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use crate::deadline::eventually;
+use crate::skip::skipped;
+
+/// The tag that the tests build. Containers are started by the image's id, since another run may move the tag.
+pub const TAG: &str = "p2p-tracker:test";
+
+/// An image to test instead of building one: its tag or its id.
+const IMAGE_VARIABLE: &str = "BLACK_BOX_IMAGE";
+
+/// Whatever the tests make carries this label, with a name that tells the process that made it.
+const OWNER_LABEL: &str = "black-box.owner";
+
+/// Every name that is made here starts with this, and goes on with the id of the process.
+const NAME_PREFIX: &str = "black-box-";
+
+/// The first build compiles every dependency, and makes the base images before that.
+const BUILD_LIMIT_SECS: u32 = 2_400;
+
+/// From the start of a container to the first good health check, on a loaded machine.
+pub const HEALTHY_LIMIT: Duration = Duration::from_mins(1);
+
+/// What a test says that it needs.
+const NEEDS: &str = "a container engine";
+
+/// The top of the repository.
+pub fn repository() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the tests are in a folder of it").to_path_buf()
+}
+
+/// Whether a container engine answers. Where none does, that is said loudly.
+pub fn engine_answers() -> bool {
+    match docker(&["version"]) {
+        Ok(_) => true,
+        Err(reason) => {
+            skipped(NEEDS, &reason);
+            false
+        }
+    }
+}
+
+/// Runs `docker` to its end and gives what it wrote to stdout. The error is what it wrote to stderr.
+pub fn docker(words: &[&str]) -> Result<String, String> {
+    output_of(Command::new("docker").args(words))
+}
+
+/// As [`docker`]. Panics where that fails.
+#[track_caller]
+fn must_docker(words: &[&str]) -> String {
+    docker(words).unwrap_or_else(|error| panic!("docker {}: {error}", words.join(" ")))
+}
+
+/// Runs a command to its end and gives what it wrote to stdout, without the last line's end.
+pub fn output_of(command: &mut Command) -> Result<String, String> {
+    let Output { status, stdout, stderr } =
+        command.stdin(Stdio::null()).output().map_err(|error| format!("{command:?}: {error}"))?;
+    let (stdout, stderr) = (String::from_utf8_lossy(&stdout), String::from_utf8_lossy(&stderr));
+    if status.success() {
+        Ok(stdout.trim_end().to_owned())
+    } else {
+        Err(format!("{status}: {} {}", stdout.trim_end(), stderr.trim_end()))
+    }
+}
+
+/// The image of this work tree.
+#[derive(Clone, Debug)]
+pub struct ContainerImage {
+    id: String,
+}
+
+impl ContainerImage {
+    /// The one that `BLACK_BOX_IMAGE` names; or builds it, once in a test process and from the build's cache in the next
+    /// ones. None where no engine answers, which is then said loudly. Panics with the build's output when it fails.
+    pub fn build() -> Option<Self> {
+        static ID: OnceLock<String> = OnceLock::new();
+        let id = engine_answers().then(|| {
+            ID.get_or_init(|| {
+                sweep();
+                given_image().map_or_else(build, |given| {
+                    must_docker(&["image", "inspect", "--format={{.Id}}", &given])
+                })
+            })
+        })?;
+        Some(Self { id: id.clone() })
+    }
+
+    /// Its id, by which it can be started.
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// What the engine knows about it.
+    pub fn inspect(&self) -> Value {
+        inspect("image", &self.id)
+    }
+
+    /// Starts a container of it, with these options of `docker run`.
+    #[track_caller]
+    pub fn run(&self, options: &[&str]) -> Container {
+        self.run_command(options, &[])
+    }
+
+    /// As [`run`](Self::run), with something else inside than the whole server.
+    #[track_caller]
+    pub fn run_command(&self, options: &[&str], command: &[&str]) -> Container {
+        let label = owner_label();
+        let mut words = vec!["run", "--detach", "--label", &label];
+        words.extend(options);
+        words.push(&self.id);
+        words.extend(command);
+        Container { id: must_docker(&words), ours: true }
+    }
+}
+
+/// The image that is to be tested instead of this work tree's, if one is named.
+pub fn given_image() -> Option<String> {
+    env::var(IMAGE_VARIABLE).ok().filter(|image| !image.is_empty())
+}
+
+/// Builds the image and gives its id.
+fn build() -> String {
+    // Each test may be a process of its own: one builds, and the others wait and find it in the cache.
+    let lock = beside_the_test("container-image.lock");
+    lock.lock().expect("a file of ours can be locked");
+    // Where this cannot make them, the build below may still be able to pull them.
+    let bases = output_of(&mut Command::new(repository().join("deploy/base-images")));
+    let mut build = Command::new("timeout");
+    build.arg(BUILD_LIMIT_SECS.to_string()).args([
+        "docker",
+        "build",
+        "--quiet",
+        "--force-rm",
+        "--tag",
+        TAG,
+        ".",
+    ]);
+    output_of(build.current_dir(repository()))
+        .unwrap_or_else(|error| panic!("docker build: {error}\ndeploy/base-images: {bases:?}"))
+}
+
+/// A running container. It is removed, with the volumes that have no name, when this is dropped.
+#[derive(Debug)]
+pub struct Container {
+    id: String,
+    ours: bool,
+}
+
+impl Container {
+    /// One that somebody else starts and removes.
+    pub fn named(name: &str) -> Self {
+        Self { id: name.to_owned(), ours: false }
+    }
+
+    /// Its id or its name.
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// What the engine knows about it.
+    #[track_caller]
+    pub fn inspect(&self) -> Value {
+        inspect("container", &self.id)
+    }
+
+    /// The id, on this machine, of its first process: with it [`Namespace::of_process`] finds its network.
+    ///
+    /// [`Namespace::of_process`]: crate::namespace::Namespace::of_process
+    #[track_caller]
+    pub fn pid(&self) -> u32 {
+        let pid = self.inspect()["State"]["Pid"].as_u64().and_then(|pid| u32::try_from(pid).ok());
+        pid.filter(|pid| *pid != 0).unwrap_or_else(|| panic!("it does not run:\n{}", self.logs()))
+    }
+
+    /// Runs a command inside, as root, and gives its output.
+    pub fn try_exec(&self, command: &[&str]) -> Result<String, String> {
+        docker(&[&["exec", self.id()], command].concat())
+    }
+
+    /// As [`try_exec`](Self::try_exec). Panics where the command fails.
+    #[track_caller]
+    pub fn exec(&self, command: &[&str]) -> String {
+        self.try_exec(command).unwrap_or_else(|error| panic!("{command:?}: {error}\n{}", self.logs()))
+    }
+
+    /// All that it wrote so far.
+    pub fn logs(&self) -> String {
+        let logs = Command::new("docker").args(["logs", &self.id]).stdin(Stdio::null()).output();
+        logs.map_or_else(
+            |error| error.to_string(),
+            |Output { stdout, stderr, .. }| {
+                format!("{}{}", String::from_utf8_lossy(&stdout), String::from_utf8_lossy(&stderr))
+            },
+        )
+    }
+
+    /// Where a port of it, such as `8000/tcp`, is reached from this machine.
+    #[track_caller]
+    pub fn published(&self, port: &str) -> SocketAddr {
+        let addresses = must_docker(&["port", &self.id, port]);
+        addresses.lines().next().and_then(|line| line.parse().ok()).expect("the port is published")
+    }
+
+    /// Its health as the engine sees it: `starting`, `healthy` or `unhealthy`.
+    #[track_caller]
+    pub fn health(&self) -> String {
+        self.inspect()["State"]["Health"]["Status"].as_str().unwrap_or("no health check").to_owned()
+    }
+
+    /// Waits until the engine calls it healthy.
+    #[track_caller]
+    pub fn wait_until_healthy(&self) {
+        self.eventually(HEALTHY_LIMIT, "the container is healthy", || {
+            (self.health() == "healthy").then_some(())
+        });
+    }
+
+    /// Waits until the check of the image is content, without waiting for the engine's next one.
+    #[track_caller]
+    pub fn wait_until_ready(&self) {
+        self.eventually(HEALTHY_LIMIT, "the services are ready", || {
+            self.try_exec(&["container-health"]).ok()
+        });
+    }
+
+    /// As [`eventually`], with the container's log in the message of a failure.
+    #[track_caller]
+    pub fn eventually<T>(&self, limit: Duration, what: &str, mut probe: impl FnMut() -> Option<T>) -> T {
+        let started = Instant::now();
+        eventually(limit * 2, what, || {
+            let found = probe();
+            assert!(
+                found.is_some() || started.elapsed() < limit,
+                "not within {limit:?}: {what}\n{}",
+                self.logs()
+            );
+            found
+        })
+    }
+
+    /// The id, inside, of a program that supervisord runs. None while it does not run.
+    pub fn program(&self, name: &str) -> Option<u32> {
+        let id = self.try_exec(&["supervisorctl", "pid", name]).ok()?;
+        id.parse().ok().filter(|id| *id != 0)
+    }
+
+    /// Ends a program inside as a crash would.
+    #[track_caller]
+    pub fn kill9(&self, program: u32) {
+        self.exec(&["bash", "-c", &format!("kill -9 {program}")]);
+    }
+
+    /// Stops it as an operator would, with the 10 s that are the engine's default. Gives the time that it took.
+    #[track_caller]
+    pub fn stop(&self) -> Duration {
+        let started = Instant::now();
+        must_docker(&["stop", "--time", "10", &self.id]);
+        started.elapsed()
+    }
+}
+
+impl Drop for Container {
+    fn drop(&mut self) {
+        if self.ours {
+            let _ = docker(&["rm", "--force", "--volumes", &self.id]);
+        }
+    }
+}
+
+/// A volume with a name of its own. It is removed when this is dropped, so containers that use it must go before.
+#[derive(Debug)]
+pub struct Volume {
+    name: String,
+}
+
+impl Volume {
+    /// A new, empty one.
+    #[track_caller]
+    pub fn make() -> Self {
+        Self { name: must_docker(&["volume", "create", "--label", &owner_label(), &unique_name()]) }
+    }
+
+    /// The option of `docker run` that puts it where the image keeps its data.
+    pub fn option(&self) -> String {
+        format!("--volume={}:/data", self.name)
+    }
+}
+
+impl Drop for Volume {
+    fn drop(&mut self) {
+        let _ = docker(&["volume", "rm", "--force", &self.name]);
+    }
+}
+
+/// A name that no other test uses.
+pub fn unique_name() -> String {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    format!("{NAME_PREFIX}{}-{}", process::id(), NEXT.fetch_add(1, Ordering::Relaxed))
+}
+
+/// A file beside the running test, to lock against other test processes.
+pub fn beside_the_test(name: &str) -> File {
+    let test = env::current_exe().expect("the test knows its own file");
+    File::create(test.with_file_name(name)).expect("the folder of the tests is writable")
+}
+
+fn owner_label() -> String {
+    format!("{OWNER_LABEL}={}", unique_name())
+}
+
+fn inspect(kind: &str, id: &str) -> Value {
+    let text = must_docker(&[kind, "inspect", id]);
+    let mut list: Value = serde_json::from_str(&text).expect("docker inspect writes JSON");
+    list[0].take()
+}
+
+/// Removes what was left by test processes that were killed: their own things, and those of their compose projects.
+fn sweep() {
+    for label in [OWNER_LABEL, "com.docker.compose.project"] {
+        let filter = format!("label={label}");
+        let value = format!("{{{{.Label \"{label}\"}}}}");
+        for (list, name, remove) in [
+            (["ps", "--all"].as_slice(), "{{.ID}}", ["rm", "--force", "--volumes"].as_slice()),
+            (&["network", "ls"], "{{.ID}}", &["network", "rm"]),
+            (&["volume", "ls"], "{{.Name}}", &["volume", "rm", "--force"]),
+        ] {
+            let format = format!("{name} {value}");
+            let found = docker(&[list, &["--filter", &filter, "--format", &format]].concat());
+            for (name, owner) in found.unwrap_or_default().lines().filter_map(|line| line.split_once(' ')) {
+                if owner_is_gone(owner) {
+                    let _ = docker(&[remove, &[name]].concat());
+                }
+            }
+        }
+    }
+}
+
+/// Whether this is a [`unique_name`] of a test process that has ended. False for whatever is not ours.
+fn owner_is_gone(owner: &str) -> bool {
+    let id = owner.strip_prefix(NAME_PREFIX).and_then(|rest| rest.split('-').next()?.parse::<u32>().ok());
+    id.is_some_and(|id| !Path::new(&format!("/proc/{id}")).exists())
+}

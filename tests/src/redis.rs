@@ -1,0 +1,170 @@
+//! A real `redis-server` that belongs to one test.
+
+use std::fs;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU16, Ordering};
+
+use nix::sys::signal::{self, Signal};
+use nix::unistd::Pid;
+use tempfile::TempDir;
+
+use crate::deadline::{PATIENCE, eventually};
+use crate::resp::{self, Reply};
+
+/// Ports below the range that the kernel takes for outgoing connections, so that a port stays free while its Redis is
+/// down; and above 6379, which may be somebody's real Redis.
+const PORTS: std::ops::Range<u16> = 20_000..32_000;
+
+/// A Redis, or the place where one will be.
+#[derive(Debug)]
+pub struct RedisServer {
+    address: SocketAddr,
+    folder: TempDir,
+    options: Vec<String>,
+    child: Option<Child>,
+}
+
+impl RedisServer {
+    /// An address with no Redis behind it yet, which will keep everything in memory.
+    pub fn reserved() -> Self {
+        Self::with_options(&["--save", "", "--appendonly", "no"])
+    }
+
+    /// As [`reserved`](Self::reserved), but with the append-only file of `redis.conf`.
+    pub fn reserved_durable() -> Self {
+        Self::with_options(&["--save", "", "--appendonly", "yes", "--appendfsync", "everysec"])
+    }
+
+    /// One that also speaks TLS, on a port of its own, with this certificate and key. Gives that port too.
+    pub fn start_new_with_tls(certificate: &Path, key: &Path) -> (Self, u16) {
+        let tls_port = free_port();
+        let mut server = Self::reserved();
+        for (option, value) in [
+            ("--tls-port", tls_port.to_string()),
+            ("--tls-cert-file", certificate.display().to_string()),
+            ("--tls-key-file", key.display().to_string()),
+            ("--tls-ca-cert-file", certificate.display().to_string()),
+            ("--tls-auth-clients", "no".to_owned()),
+        ] {
+            server.options.extend([option.to_owned(), value]);
+        }
+        server.start();
+        (server, tls_port)
+    }
+
+    fn with_options(options: &[&str]) -> Self {
+        Self {
+            address: SocketAddr::from((Ipv4Addr::LOCALHOST, free_port())),
+            folder: tempfile::Builder::new()
+                .prefix("black-box-redis-")
+                .tempdir()
+                .expect("a temporary folder"),
+            options: options.iter().map(|option| (*option).to_owned()).collect(),
+            child: None,
+        }
+    }
+
+    /// A running Redis that keeps everything in memory.
+    pub fn start_new() -> Self {
+        let mut server = Self::reserved();
+        server.start();
+        server
+    }
+
+    /// Starts it, and waits until it answers.
+    pub fn start(&mut self) {
+        assert!(self.child.is_none(), "it runs already");
+        let log = fs::File::create(self.folder.path().join("log")).expect("the folder is writable");
+        let child = Command::new("redis-server")
+            .args(["--port", &self.address.port().to_string(), "--bind", &self.address.ip().to_string()])
+            .arg("--dir")
+            .arg(self.folder.path())
+            .args(["--daemonize", "no"])
+            .args(&self.options)
+            .env_clear()
+            .stdin(Stdio::null())
+            .stdout(log)
+            .stderr(Stdio::inherit())
+            .spawn()
+            .expect("redis-server is installed: tests/run does that");
+        self.child = Some(child);
+        eventually(PATIENCE, "redis-server answers PING", || {
+            let ended = self.child.as_mut().and_then(|child| child.try_wait().expect("our child"));
+            assert!(ended.is_none(), "redis-server ended with {ended:?}:\n{}", self.log());
+            matches!(resp::command(self.address, &["PING"]), Ok(Reply::Text(pong)) if pong == "PONG")
+                .then_some(())
+        });
+    }
+
+    /// Where it is, or will be.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The value for `REDIS_URL`.
+    pub fn url(&self) -> String {
+        format!("redis://{}", self.address)
+    }
+
+    /// Sends a command. Panics where Redis refuses it.
+    #[track_caller]
+    pub fn command(&self, words: &[&str]) -> Reply {
+        match resp::command(self.address, words).expect("redis-server answers") {
+            Reply::Error(error) => panic!("{words:?}: {error}"),
+            reply => reply,
+        }
+    }
+
+    /// Freezes it: connections stay open, answers stay away.
+    pub fn stop(&self) {
+        self.signal(Signal::SIGSTOP);
+    }
+
+    /// Thaws it.
+    pub fn cont(&self) {
+        self.signal(Signal::SIGCONT);
+    }
+
+    /// Ends it as a crash would.
+    pub fn kill9(&mut self) {
+        let mut child = self.child.take().expect("it runs");
+        child.kill().expect("our child");
+        child.wait().expect("our child");
+    }
+
+    fn signal(&self, signal: Signal) {
+        let id = self.child.as_ref().expect("it runs").id();
+        let id = i32::try_from(id).expect("process ids are small");
+        signal::kill(Pid::from_raw(id), signal).expect("the signal is sent");
+    }
+
+    fn log(&self) -> String {
+        fs::read_to_string(self.folder.path().join("log")).unwrap_or_default()
+    }
+}
+
+impl Drop for RedisServer {
+    fn drop(&mut self) {
+        if let Some(child) = &mut self.child {
+            // Fails only where it has ended already. A frozen process dies of this too.
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}
+
+/// Tests run at the same time in one process or in many, so each starts to look at a place of its own.
+fn free_port() -> u16 {
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    let spread = u16::try_from(std::process::id() % u32::from(PORTS.end)).expect("smaller than a port");
+    let span = PORTS.end - PORTS.start;
+    (0..span)
+        .map(|_| {
+            let step = NEXT.fetch_add(1, Ordering::Relaxed);
+            PORTS.start + spread.wrapping_mul(37).wrapping_add(step) % span
+        })
+        .find(|port| TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).is_ok())
+        .expect("a free port between 20000 and 32000")
+}

@@ -1,0 +1,28 @@
+//! Black-box tests of the programs as a user runs them.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test reports what is wrong by failing"
+)]
+
+mod bad_http;
+mod bad_udp;
+mod caller;
+mod container;
+mod durability;
+mod expiry;
+mod file_names;
+mod http_legacy;
+mod lab;
+mod layout;
+mod legacy_import;
+mod lifecycle;
+mod matchmaker_bounds;
+mod nat;
+mod parameters;
+mod redis_outage;
+mod redis_tls;
+mod settings;
+mod udp_legacy;
