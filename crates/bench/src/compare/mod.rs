@@ -1,0 +1,9 @@
+//! Our servers and the bare limits, measured in turns on the same machine in the same minutes.
+
+mod http;
+mod meter;
+mod summary;
+mod udp;
+
+pub(crate) use http::{CompareHttpArgs, run as http};
+pub(crate) use udp::{CompareUdpArgs, run as udp};

@@ -1,0 +1,290 @@
+//! What a load asks of a tracker, and what a right answer looks like.
+
+use std::borrow::Cow;
+use std::io::{self, Write as _};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use serde::Deserialize;
+
+use super::population::{File, Mapping};
+
+/// The kinds of request that a load is made of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Mode {
+    /// `GET /peers` of files that have peers
+    Peers,
+    /// `POST /add`, each from another caller, so that the store grows
+    Add,
+    /// Nine `GET /peers` for one `POST /add`
+    Mixed,
+}
+
+/// In [`Mode::Mixed`] one request of this many publishes.
+const MIXED_ADD_EVERY: u64 = 10;
+
+/// The files that are filled before a measurement and asked for in it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Known {
+    /// How many.
+    pub files: u64,
+    /// How many peers each has; so many must be in each answer.
+    pub peers: u64,
+}
+
+impl Known {
+    /// All their mappings.
+    pub(crate) fn mappings(self) -> u64 {
+        self.files * self.peers
+    }
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Kind {
+    Fill(Known),
+    Publish { files: u64 },
+    Lookup { files: u64, peers: u64 },
+    Run { mode: Mode, known: Known, files: u64 },
+}
+
+/// A stream of requests. Each has a number, a *ticket*, and what it asks follows from that number alone.
+#[derive(Debug)]
+pub(crate) struct Workload {
+    host: String,
+    kind: Kind,
+    next: AtomicU64,
+    end: u64,
+    /// Tickets that the server was too busy for.
+    returned: Mutex<Vec<u64>>,
+}
+
+/// The answer that a request must get.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Expected {
+    /// `{"filename": this file, "peers": [as many addresses]}`.
+    Peers(File, u64),
+    /// `{"status":"ok"}`.
+    Added,
+}
+
+/// What was wrong with an answer.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Wrong {
+    #[error("status {0} instead of 200")]
+    Status(u16),
+    #[error("the body is not what it must be: {0}")]
+    Body(String),
+}
+
+#[derive(Deserialize)]
+struct PeersBody<'a> {
+    #[serde(borrow)]
+    filename: Cow<'a, str>,
+    #[serde(borrow)]
+    // Addresses need no escapes; borrowed, they cost the generator nothing.
+    peers: Vec<&'a str>,
+}
+
+#[derive(Deserialize)]
+struct StatusBody<'a> {
+    #[serde(borrow)]
+    status: Cow<'a, str>,
+}
+
+impl Workload {
+    /// Publishes every mapping of the known files, once.
+    pub(crate) fn fill(host: String, known: Known) -> Self {
+        Self::new(host, Kind::Fill(known), 0, known.mappings())
+    }
+
+    /// Publishes `count` mappings over `files` files, once.
+    pub(crate) fn publish(host: String, files: u64, count: u64) -> Self {
+        Self::new(host, Kind::Publish { files }, 0, count)
+    }
+
+    /// Looks `count` files up, evenly over `files` published ones, that have `peers` peers each.
+    pub(crate) fn lookup(host: String, files: u64, peers: u64, count: u64) -> Self {
+        Self::new(host, Kind::Lookup { files, peers }, 0, count)
+    }
+
+    /// Requests of one mode without end: lookups of the known files, and mappings over `files` other files
+    /// from mapping number `first` on.
+    pub(crate) fn endless(host: String, mode: Mode, known: Known, files: u64, first: u64) -> Self {
+        Self::new(host, Kind::Run { mode, known, files }, first, u64::MAX)
+    }
+
+    fn new(host: String, kind: Kind, first: u64, end: u64) -> Self {
+        Self { host, kind, next: AtomicU64::new(first), end, returned: Mutex::default() }
+    }
+
+    /// The ticket that [`Workload::take`] gives out next, in an endless workload.
+    pub(crate) fn position(&self) -> u64 {
+        self.next.load(Ordering::Relaxed)
+    }
+
+    /// The next request, or `None` where all were given out.
+    pub(crate) fn take(&self) -> Option<u64> {
+        let ticket = self.next.fetch_add(1, Ordering::Relaxed);
+        if ticket < self.end { Some(ticket) } else { self.returned().pop() }
+    }
+
+    /// Whether a 503 is to be asked again later. It is where all requests must be answered in the end; in a
+    /// measurement it is an error.
+    pub(crate) fn is_patient(&self) -> bool {
+        matches!(self.kind, Kind::Fill(_) | Kind::Publish { .. })
+    }
+
+    /// Takes a request back, to be given out again.
+    pub(crate) fn give_back(&self, ticket: u64) {
+        self.returned().push(ticket);
+    }
+
+    fn returned(&self) -> MutexGuard<'_, Vec<u64>> {
+        self.returned.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Appends the request of a ticket to `output`.
+    pub(crate) fn write(&self, ticket: u64, output: &mut Vec<u8>) -> io::Result<Expected> {
+        match self.kind {
+            Kind::Fill(known) => self.add(Mapping::known(known.files, ticket), output),
+            Kind::Lookup { files, peers } => self.peers(File(ticket * files / self.end), peers, output),
+            Kind::Run { mode: Mode::Peers, known, .. } => self.known_peers(ticket, known, output),
+            Kind::Publish { files } | Kind::Run { mode: Mode::Add, files, .. } => {
+                self.add(Mapping::over(files, ticket), output)
+            }
+            Kind::Run { mode: Mode::Mixed, known, files } => {
+                let (batch, place) = (ticket / MIXED_ADD_EVERY, ticket % MIXED_ADD_EVERY);
+                if place == 0 {
+                    self.add(Mapping::over(files, batch), output)
+                } else {
+                    self.known_peers(ticket, known, output)
+                }
+            }
+        }
+    }
+
+    fn known_peers(&self, ticket: u64, known: Known, output: &mut Vec<u8>) -> io::Result<Expected> {
+        self.peers(File::known(ticket % known.files.max(1)), known.peers, output)
+    }
+
+    fn peers(&self, file: File, peers: u64, output: &mut Vec<u8>) -> io::Result<Expected> {
+        write!(output, "GET /peers?filename={file} HTTP/1.1\r\nHost: {}\r\n\r\n", self.host)?;
+        Ok(Expected::Peers(file, peers))
+    }
+
+    fn add(&self, Mapping { file, caller }: Mapping, output: &mut Vec<u8>) -> io::Result<Expected> {
+        write!(
+            output,
+            "POST /add?filename={file}&hash={} HTTP/1.1\r\nHost: {}\r\nX-Forwarded-For: {caller}\r\nContent-Length: 0\r\n\r\n",
+            file.hash(),
+            self.host,
+        )?;
+        Ok(Expected::Added)
+    }
+}
+
+impl Expected {
+    /// Whether an answer is the one that was due.
+    pub(crate) fn check(self, status: u16, body: &[u8]) -> Result<(), Wrong> {
+        if status != 200 {
+            return Err(Wrong::Status(status));
+        }
+        let right = match self {
+            Self::Peers(file, peers) => serde_json::from_slice::<PeersBody<'_>>(body).is_ok_and(|answer| {
+                answer.filename == file.to_string() && u64::try_from(answer.peers.len()) == Ok(peers)
+            }),
+            Self::Added => {
+                serde_json::from_slice::<StatusBody<'_>>(body).is_ok_and(|answer| answer.status == "ok")
+            }
+        };
+        if right {
+            Ok(())
+        } else {
+            Err(Wrong::Body(String::from_utf8_lossy(body).chars().take(200).collect()))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a failed step fails the test")]
+
+    use super::*;
+
+    const KNOWN: Known = Known { files: 5, peers: 2 };
+
+    fn text(workload: &Workload, ticket: u64) -> String {
+        let mut output = Vec::new();
+        workload.write(ticket, &mut output).unwrap();
+        String::from_utf8(output).unwrap()
+    }
+
+    #[test]
+    fn a_fill_publishes_every_known_mapping_once_and_ends() {
+        let workload = Workload::fill("h".into(), KNOWN);
+        let tickets: Vec<u64> = std::iter::from_fn(|| workload.take()).collect();
+        assert_eq!(tickets, (0..10).collect::<Vec<_>>());
+        assert!(text(&workload, 0).starts_with("POST /add?filename=site-90000000/page-000000.html&hash="));
+        assert!(text(&workload, 0).contains("\r\nX-Forwarded-For: 198.18.0.0\r\n"));
+    }
+
+    #[test]
+    fn a_request_that_was_given_back_comes_again_at_the_end() {
+        let workload = Workload::publish("h".into(), 5, 3);
+        assert_eq!(workload.take(), Some(0));
+        workload.give_back(0);
+        let rest: Vec<u64> = std::iter::from_fn(|| workload.take()).collect();
+        assert_eq!(rest, [1, 2, 0]);
+    }
+
+    #[test]
+    fn a_lookup_names_a_known_file_and_nothing_else() {
+        let workload = Workload::endless("h:1".into(), Mode::Peers, KNOWN, 9, 0);
+        assert_eq!(
+            text(&workload, 6),
+            "GET /peers?filename=site-90000000/page-000001.html HTTP/1.1\r\nHost: h:1\r\n\r\n"
+        );
+    }
+
+    #[test]
+    fn lookups_are_spread_from_the_first_file_on() {
+        let workload = Workload::lookup("h".into(), 1000, 2, 4);
+        let asked: Vec<String> =
+            std::iter::from_fn(|| workload.take()).map(|ticket| text(&workload, ticket)).collect();
+        for (text, page) in asked.iter().zip(["000000", "000250", "000500", "000750"]) {
+            assert!(text.contains(&format!("/page-{page}.html")), "{text}");
+        }
+        assert_eq!(asked.len(), 4);
+    }
+
+    #[test]
+    fn one_of_ten_mixed_requests_publishes_a_mapping_of_its_own() {
+        let workload = Workload::endless("h".into(), Mode::Mixed, KNOWN, 9, 0);
+        let adds: Vec<String> =
+            (0..40).map(|ticket| text(&workload, ticket)).filter(|text| text.starts_with("POST")).collect();
+        assert_eq!(adds.len(), 4);
+        assert!(adds.iter().all(|add| adds.iter().filter(|other| *other == add).count() == 1));
+    }
+
+    #[test]
+    fn an_answer_with_another_status_is_wrong() {
+        assert_eq!(Expected::Added.check(503, br#"{"status":"ok"}"#), Err(Wrong::Status(503)));
+    }
+
+    #[test]
+    fn peers_of_another_file_or_in_another_number_are_wrong() {
+        let due = Expected::Peers(File(1), 2);
+        let body = |file: File, peers: &str| format!(r#"{{"filename": "{file}", "peers": [{peers}]}}"#);
+        assert_eq!(due.check(200, body(File(1), r#""198.18.0.1", "198.18.0.2""#).as_bytes()), Ok(()));
+        assert!(due.check(200, body(File(2), r#""198.18.0.1", "198.18.0.2""#).as_bytes()).is_err());
+        assert!(due.check(200, body(File(1), r#""198.18.0.1""#).as_bytes()).is_err());
+        assert!(due.check(200, b"{}").is_err());
+        assert!(due.check(200, b"").is_err());
+    }
+
+    #[test]
+    fn a_publication_must_be_answered_with_ok() {
+        assert_eq!(Expected::Added.check(200, br#"{"status":"ok"}"#), Ok(()));
+        assert!(Expected::Added.check(200, br#"{"status":"removed"}"#).is_err());
+    }
+}

@@ -1,0 +1,150 @@
+//! A Redis of our own, with the persistence of the container's `redis.conf`.
+
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::path::Path;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use anyhow::Context as _;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+
+use super::{START_LIMIT, ServerProcess};
+
+/// A free port may be taken between the look and the start; another one is tried so many times.
+const PORT_TRIES: u32 = 5;
+/// How often a starting server is asked.
+const START_POLL: Duration = Duration::from_millis(2);
+/// Longest `INFO` that is read.
+const INFO_BYTES: usize = 64 * 1024;
+
+/// A running `redis-server` on the loopback.
+#[derive(Debug)]
+pub(crate) struct Redis {
+    process: ServerProcess,
+    address: SocketAddr,
+}
+
+impl Redis {
+    /// Starts one that keeps its data in `directory`, and waits until it has loaded what is there.
+    pub(crate) async fn start(directory: &Path) -> anyhow::Result<Self> {
+        let mut last = None;
+        for _ in 0..PORT_TRIES {
+            let address = free_address()?;
+            match Self::start_at(directory, address).await {
+                Ok(redis) => return Ok(redis),
+                Err(error) => last = Some(error),
+            }
+        }
+        Err(last.context("no try")?)
+    }
+
+    async fn start_at(directory: &Path, address: SocketAddr) -> anyhow::Result<Self> {
+        let mut command = Command::new("redis-server");
+        command
+            .args(["--port", &address.port().to_string(), "--bind", &address.ip().to_string()])
+            .args(["--save", "900 1 300 10 60 10000", "--appendonly", "yes", "--appendfsync", "everysec"])
+            .arg("--dir")
+            .arg(directory);
+        let process =
+            ServerProcess::start("redis-server", &mut command).context("is redis-server installed?")?;
+        let mut redis = Self { process, address };
+        let deadline = Instant::now() + START_LIMIT;
+        loop {
+            redis.process.check_running()?;
+            if redis.is_loaded().await {
+                return Ok(redis);
+            }
+            anyhow::ensure!(Instant::now() < deadline, "redis-server is not ready after {START_LIMIT:?}");
+            tokio::time::sleep(START_POLL).await;
+        }
+    }
+
+    /// Whether it is this process that answers, with all its data in memory.
+    async fn is_loaded(&self) -> bool {
+        let Ok(info) = info(self.address).await else { return false };
+        field(&info, "process_id") == Some(&self.pid().to_string()) && field(&info, "loading") == Some("0")
+    }
+
+    /// The process id.
+    pub(crate) fn pid(&self) -> u32 {
+        self.process.pid()
+    }
+
+    /// The `REDIS_URL` of it.
+    pub(crate) fn url(&self) -> String {
+        format!("redis://{}/0", self.address)
+    }
+
+    /// Memory that its data takes by its own count, in bytes.
+    pub(crate) async fn used_memory(&self) -> anyhow::Result<u64> {
+        let info = info(self.address).await?;
+        Ok(field(&info, "used_memory").context("INFO has no used_memory")?.parse()?)
+    }
+
+    /// Ends it as a supervisor would. It saves its data first, where that is due.
+    pub(crate) async fn terminate(self, limit: Duration) -> anyhow::Result<()> {
+        let (status, _) = self.process.terminate(limit).await?;
+        anyhow::ensure!(status.success(), "redis-server ended with {status}");
+        Ok(())
+    }
+}
+
+fn free_address() -> anyhow::Result<SocketAddr> {
+    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?)
+}
+
+/// The text of `INFO`.
+async fn info(address: SocketAddr) -> anyhow::Result<String> {
+    let mut stream = TcpStream::connect(address).await?;
+    stream.write_all(b"INFO\r\n").await?;
+    let mut reply = Vec::new();
+    loop {
+        if let Some(text) = bulk_string(&reply) {
+            return Ok(text);
+        }
+        anyhow::ensure!(reply.len() < INFO_BYTES && !reply.starts_with(b"-"), "Redis refuses INFO");
+        anyhow::ensure!(stream.read_buf(&mut reply).await? > 0, "Redis closed the connection");
+    }
+}
+
+/// A whole RESP bulk string: `$LENGTH\r\n...\r\n`.
+fn bulk_string(reply: &[u8]) -> Option<String> {
+    let text = str::from_utf8(reply).ok()?;
+    let (length, rest) = text.strip_prefix('$')?.split_once("\r\n")?;
+    rest.get(..length.parse().ok()?).map(str::to_owned)
+}
+
+/// A line `name:value` of `INFO`.
+fn field<'a>(info: &'a str, name: &str) -> Option<&'a str> {
+    info.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).map(str::trim)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a failed step fails the test")]
+
+    use super::*;
+
+    #[test]
+    fn a_bulk_string_is_awaited_until_its_end() {
+        assert_eq!(bulk_string(b"$5\r\nhel"), None);
+        assert_eq!(bulk_string(b"$5\r\nhello\r\n"), Some("hello".to_owned()));
+        assert_eq!(bulk_string(b"-ERR no\r\n"), None);
+    }
+
+    #[test]
+    fn a_field_is_found_by_its_whole_name() {
+        let info = "# Memory\r\nused_memory_human:1M\r\nused_memory:1048576\r\n";
+        assert_eq!(field(info, "used_memory"), Some("1048576"));
+        assert_eq!(field(info, "memory"), None);
+    }
+
+    #[tokio::test]
+    async fn a_started_redis_tells_its_memory_and_ends_when_asked() {
+        let directory = tempfile::tempdir().unwrap();
+        let redis = Redis::start(directory.path()).await.unwrap();
+        assert!(redis.used_memory().await.unwrap() > 100_000);
+        redis.terminate(Duration::from_secs(10)).await.unwrap();
+    }
+}
