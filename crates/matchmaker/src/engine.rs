@@ -1,13 +1,22 @@
+use std::hash::{BuildHasher as _, RandomState};
 use std::net::{IpAddr, SocketAddr};
 
+use parking_lot::Mutex;
 use peer_core::Peer;
 use peer_core::datagram::{Malformed, Reply, Request};
 use peer_core::limits::REGISTRATION_TTL_MS;
 
+use crate::buckets::SharedBucket;
+use crate::limits::{Legacy, LegacyLimits};
 use crate::outbox::{Outbox, Via};
-use crate::registrations::Registrations;
+use crate::registrations::{Registrations, Target};
+use crate::shard::Shard;
 
-/// Expired registrations that one step takes away at most, so that it never makes a datagram wait.
+/// Parts of the state, each under a lock of its own, so that the threads of several sockets seldom meet.
+const SHARDS: usize = 64;
+/// Below so many registrations the state is one part: the bound is then exact, and there is little to be shared.
+const SHARDED_FROM: u32 = 65_536;
+/// Expired registrations that one step takes away from a shard at most, so that it never makes a datagram wait.
 const EXPIRE_AT_ONCE: usize = 1_000;
 
 /// Where a datagram came from and how it reached us.
@@ -45,25 +54,54 @@ pub enum Outcome {
     /// Not answered: an error message, such as another matchmaker sends. Two of them that complain to each other
     /// about complaints would never end, and a forged source is enough to start it.
     Echo,
+    /// Not answered: legacy datagrams are turned off.
+    LegacyOff,
+    /// Not answered: the source asked for more than its rate.
+    SourceLimit,
+    /// Not answered: the source asked for this target more often than it may.
+    PairLimit,
+    /// Not answered: the target is asked for more often than it may be.
+    TargetLimit,
+    /// Not answered: sources that are not registered ask for more than they may, in bytes or together.
+    UnregisteredLimit,
 }
 
 /// The rendezvous: who is registered, and who is to be told of whom.
 ///
-/// It does no I/O and has no clock. Time is handed in, in milliseconds from any start, and never runs backwards.
+/// It does no I/O and has no clock. Time is handed in, in microseconds from any start. Any number of threads may call
+/// it at once.
 #[derive(Debug)]
 pub struct Engine {
-    registrations: Registrations,
+    shards: Box<[Mutex<Shard>]>,
+    hasher: RandomState,
+    unregistered: SharedBucket,
+    off: bool,
 }
 
 impl Engine {
     /// With room for `max_clients` registrations.
-    pub fn new(max_clients: u32) -> Self {
-        Self { registrations: Registrations::new(max_clients, REGISTRATION_TTL_MS) }
+    pub fn new(max_clients: u32, legacy: Legacy) -> Self {
+        let shards = if max_clients < SHARDED_FROM { 1 } else { SHARDS };
+        let most = max_clients.div_ceil(u32::try_from(shards).unwrap_or(1));
+        let limits = match legacy {
+            Legacy::Limited(limits) => Some(limits),
+            Legacy::On | Legacy::Off => None,
+        };
+        let shard = || {
+            let registrations = Registrations::new(most, REGISTRATION_TTL_MS * 1_000);
+            Mutex::new(Shard::new(registrations, limits, shards))
+        };
+        Self {
+            shards: std::iter::repeat_with(shard).take(shards).collect(),
+            hasher: RandomState::new(),
+            unregistered: SharedBucket::default(),
+            off: legacy == Legacy::Off,
+        }
     }
 
     /// Registrations that are kept, with some that expired just now.
     pub fn len(&self) -> usize {
-        self.registrations.len()
+        self.shards.iter().map(|shard| shard.lock().registrations.len()).sum()
     }
 
     /// Whether nobody is registered.
@@ -72,10 +110,13 @@ impl Engine {
     }
 
     /// Takes one datagram and puts the answers into `out`.
-    pub fn handle(&mut self, now_ms: u64, arrival: Arrival, datagram: &[u8], out: &mut Outbox) -> Outcome {
+    pub fn handle(&self, now_us: u64, arrival: Arrival, datagram: &[u8], out: &mut Outbox) -> Outcome {
         let from = canonical(arrival.from);
         if is_bogus(from, &arrival) {
             return Outcome::BogusSource;
+        }
+        if self.off {
+            return Outcome::LegacyOff;
         }
         let request = match Request::decode(datagram) {
             Ok(Request::Error) => return Outcome::Echo,
@@ -84,49 +125,190 @@ impl Engine {
             Err(Malformed::NotARequest) => return Outcome::Malformed,
         };
         let via = Via { socket: arrival.socket, local: arrival.local };
-        // Whatever it asks, a peer that asks is there, and there is where it asks from.
-        self.registrations.touch(from, via, now_ms);
+        let sender = Sender { from, reply_to: arrival.from, via, bytes: datagram.len() };
         match request {
-            Request::Register => {
-                self.registrations.register(from, via, now_ms);
-                out.push(arrival.from, via, Reply::YourAddr(from));
-                Outcome::Registered
-            }
-            Request::Connect { target } => self.connect(now_ms, arrival.from, via, &target, out),
+            Request::Register => self.register(now_us, &sender, out),
+            Request::Connect { target } => self.connect(now_us, &sender, &target, out),
             Request::ConnectWithoutTarget => {
-                out.push(arrival.from, via, Reply::MissingTarget);
-                Outcome::MissingTarget
+                self.complain(now_us, &sender, Reply::MissingTarget, Outcome::MissingTarget, out)
             }
             Request::Unknown | Request::Error => {
-                out.push(arrival.from, via, Reply::UnknownType);
-                Outcome::UnknownType
+                self.complain(now_us, &sender, Reply::UnknownType, Outcome::UnknownType, out)
             }
         }
     }
 
-    /// Takes away what expired; bounded, to be called about once a second. Nothing that `handle` answers
-    /// depends on it, memory does.
-    pub fn tick(&mut self, now_ms: u64) {
-        self.registrations.expire(EXPIRE_AT_ONCE, now_ms);
+    /// Takes away what expired; bounded, to be called about once a second. Nothing that `handle` answers depends on
+    /// it, memory does.
+    pub fn tick(&self, now_us: u64) {
+        for shard in &self.shards {
+            shard.lock().registrations.expire(EXPIRE_AT_ONCE, now_us, |ip| self.hash(ip));
+        }
     }
 
-    fn connect(
-        &mut self,
-        now_ms: u64,
-        from: SocketAddr,
-        via: Via,
-        target: &str,
+    fn register(&self, now_us: u64, sender: &Sender, out: &mut Outbox) -> Outcome {
+        let hash = self.hash(sender.from.ip());
+        let source = self.source_hash(sender.from.ip(), hash);
+        let Some(mut shard) = self.shard(source) else { return Outcome::BogusSource };
+        if shard.limits_of(sender.from.ip()).is_some() && !shard.may_answer(source, now_us) {
+            // It is there all the same.
+            shard.registrations.touch(hash, sender.from, sender.via, now_us);
+            return Outcome::SourceLimit;
+        }
+        shard.registrations.register(hash, sender.from, sender.via, now_us, |ip| self.hash(ip));
+        drop(shard);
+        out.push(sender.reply_to, sender.via, Reply::YourAddr(sender.from));
+        Outcome::Registered
+    }
+
+    /// An error message: one answer to the sender.
+    fn complain(
+        &self,
+        now_us: u64,
+        sender: &Sender,
+        reply: Reply<'_>,
+        outcome: Outcome,
         out: &mut Outbox,
     ) -> Outcome {
-        let found = target.parse::<Peer>().ok().and_then(|peer| self.registrations.find(peer.ip(), now_ms));
-        let Some((target_addr, target_via)) = found else {
-            out.push(from, via, Reply::NotFound { target });
-            return Outcome::NotFound;
-        };
-        out.push(from, via, Reply::Peer(target_addr));
-        out.push(target_addr, target_via, Reply::Peer(canonical(from)));
-        Outcome::Matched
+        let (queued, start) = (out.len(), out.bytes_len());
+        out.push(sender.reply_to, sender.via, reply);
+        match self.admit(now_us, sender, None, out.bytes_len() - start) {
+            Ok(_) => outcome,
+            Err(refused) => {
+                out.truncate(queued, start);
+                refused
+            }
+        }
     }
+
+    fn connect(&self, now_us: u64, sender: &Sender, text: &str, out: &mut Outbox) -> Outcome {
+        let target = text.parse::<Peer>().ok().map(Peer::ip);
+        if target == Some(sender.from.ip()) {
+            // Who asks for himself is to be told where he is now, not where he was.
+            self.touch(now_us, sender);
+        }
+        let found = target.and_then(|ip| self.find(now_us, ip));
+        let (queued, start) = (out.len(), out.bytes_len());
+        match found {
+            Some(Target { addr, via }) => {
+                out.push(sender.reply_to, sender.via, Reply::Peer(addr));
+                out.push(addr, via, Reply::Peer(sender.from));
+            }
+            None => out.push(sender.reply_to, sender.via, Reply::NotFound { target: text }),
+        }
+        // What it costs is known only now, and whether it may cost so much is asked before anything is sent.
+        let sent = out.bytes_len() - start;
+        let admitted = self.admit(now_us, sender, target, sent).and_then(|admitted| match (found, target) {
+            (Some(_), Some(ip)) => self.may_be_asked(now_us, ip, admitted),
+            _ => Ok(()),
+        });
+        match admitted {
+            Ok(()) if found.is_some() => Outcome::Matched,
+            Ok(()) => Outcome::NotFound,
+            Err(refused) => {
+                out.truncate(queued, start);
+                refused
+            }
+        }
+    }
+
+    /// Whether the sender may be answered. Whatever it asked, a peer that asks is there, and there is where it asks
+    /// from.
+    fn admit(
+        &self,
+        now_us: u64,
+        sender: &Sender,
+        target: Option<IpAddr>,
+        sent: usize,
+    ) -> Result<Admitted, Outcome> {
+        let ip = sender.from.ip();
+        let hash = self.hash(ip);
+        let source = self.source_hash(ip, hash);
+        let Some(mut shard) = self.shard(source) else { return Err(Outcome::BogusSource) };
+        let registered = shard.registrations.touch(hash, sender.from, sender.via, now_us);
+        let Some(limits) = shard.limits_of(ip) else { return Ok(Admitted { registered, limits: None }) };
+        if !shard.may_answer(source, now_us) {
+            return Err(Outcome::SourceLimit);
+        }
+        if let Some(target) = target
+            && !shard.may_pair(self.hasher.hash_one((source, target)), now_us)
+        {
+            return Err(Outcome::PairLimit);
+        }
+        if !registered && !shard.may_send(source, sender.bytes, sent, now_us) {
+            return Err(Outcome::UnregisteredLimit);
+        }
+        drop(shard);
+        if !registered
+            && target.is_some()
+            && !self.unregistered.charge(
+                now_us,
+                limits.unregistered.cost_us(),
+                limits.unregistered.burst_us(),
+            )
+        {
+            return Err(Outcome::UnregisteredLimit);
+        }
+        Ok(Admitted { registered, limits: Some(limits) })
+    }
+
+    fn touch(&self, now_us: u64, sender: &Sender) {
+        let hash = self.hash(sender.from.ip());
+        if let Some(mut shard) = self.shard(self.source_hash(sender.from.ip(), hash)) {
+            shard.registrations.touch(hash, sender.from, sender.via, now_us);
+        }
+    }
+
+    fn find(&self, now_us: u64, ip: IpAddr) -> Option<Target> {
+        let hash = self.hash(ip);
+        self.shard(self.source_hash(ip, hash))?.registrations.find(hash, ip, now_us)
+    }
+
+    fn may_be_asked(&self, now_us: u64, ip: IpAddr, asker: Admitted) -> Result<(), Outcome> {
+        let Some(limits) = asker.limits else { return Ok(()) };
+        let hash = self.hash(ip);
+        let unregistered = (!asker.registered).then_some(limits.unregistered_target);
+        let allowed = self.shard(self.source_hash(ip, hash)).is_some_and(|mut shard| {
+            shard.registrations.may_be_asked(hash, ip, now_us, limits.target, unregistered)
+        });
+        if allowed { Ok(()) } else { Err(Outcome::TargetLimit) }
+    }
+
+    fn hash(&self, ip: IpAddr) -> u64 {
+        self.hasher.hash_one(ip)
+    }
+
+    /// The hash of what is limited as one source: an IPv4 address, or an IPv6 /64, which one customer has whole.
+    fn source_hash(&self, ip: IpAddr, hash: u64) -> u64 {
+        match ip {
+            IpAddr::V4(_) => hash,
+            IpAddr::V6(v6) => self.hasher.hash_one(v6.to_bits() >> 64),
+        }
+    }
+
+    fn shard(&self, source: u64) -> Option<parking_lot::MutexGuard<'_, Shard>> {
+        // Bits that neither the hash table nor the buckets go by. The number is a power of two.
+        let index = usize::try_from(source >> 20).unwrap_or(0) & (self.shards.len() - 1);
+        self.shards.get(index).map(Mutex::lock)
+    }
+}
+
+/// Whose datagram it is.
+struct Sender {
+    /// In canonical form.
+    from: SocketAddr,
+    /// As the socket knows it.
+    reply_to: SocketAddr,
+    via: Via,
+    /// Size of the datagram.
+    bytes: usize,
+}
+
+/// A sender that may be answered.
+#[derive(Clone, Copy)]
+struct Admitted {
+    registered: bool,
+    limits: Option<LegacyLimits>,
 }
 
 fn canonical(addr: SocketAddr) -> SocketAddr {

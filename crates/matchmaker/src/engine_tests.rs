@@ -10,12 +10,12 @@ const B: &str = "198.51.100.7:5000";
 /// An engine with a clock that the test turns and answers as text.
 struct Bench {
     engine: Engine,
-    now_ms: u64,
+    now_us: u64,
 }
 
 impl Bench {
     fn new() -> Self {
-        Self { engine: Engine::new(1_000), now_ms: 0 }
+        Self { engine: Engine::new(1_000, Legacy::On), now_us: 0 }
     }
 
     fn send(&mut self, from: &str, datagram: &str) -> Vec<(String, String)> {
@@ -26,7 +26,7 @@ impl Bench {
             local_port: 12_345,
         };
         let mut out = Outbox::default();
-        self.engine.handle(self.now_ms, arrival, datagram.as_bytes(), &mut out);
+        self.engine.handle(self.now_us, arrival, datagram.as_bytes(), &mut out);
         out.iter()
             .map(|sent| (sent.to.to_string(), String::from_utf8(sent.bytes.to_vec()).unwrap()))
             .collect()
@@ -78,11 +78,11 @@ fn what_is_asked_wrongly_is_told_so() {
 fn a_registration_lives_120_seconds_after_the_last_datagram() {
     let mut bench = Bench::new();
     bench.register(A);
-    bench.now_ms = 100_000;
+    bench.now_us = 100_000_000;
     bench.send(A, r#"{"anything":1}"#);
-    bench.now_ms = 219_999;
+    bench.now_us = 219_999_000;
     assert_eq!(bench.connect(B, "203.0.113.10").len(), 2);
-    bench.now_ms = 220_000;
+    bench.now_us = 220_000_000;
     assert_eq!(bench.connect(B, "203.0.113.10"), [error(B, "target 203.0.113.10 not found or offline")]);
     // No datagram but a register brings it back.
     bench.send(A, "{}");
@@ -95,9 +95,9 @@ fn a_registration_lives_120_seconds_after_the_last_datagram() {
 fn noise_is_no_sign_of_life() {
     let mut bench = Bench::new();
     bench.register(A);
-    bench.now_ms = 60_000;
+    bench.now_us = 60_000_000;
     assert_eq!(bench.send(A, "noise"), []);
-    bench.now_ms = 120_000;
+    bench.now_us = 120_000_000;
     assert_eq!(bench.connect(B, "203.0.113.10").len(), 1);
 }
 
@@ -136,7 +136,7 @@ fn nobody_can_be_made_to_talk_to_himself_or_to_everybody() {
 
 #[test]
 fn a_target_is_answered_by_the_way_it_came() {
-    let mut engine = Engine::new(10);
+    let engine = Engine::new(10, Legacy::On);
     let mut out = Outbox::default();
     let arrival = |from: &str, socket, local: &str| Arrival {
         from: from.parse().unwrap(),
@@ -158,7 +158,7 @@ fn a_target_is_answered_by_the_way_it_came() {
 
 #[test]
 fn a_full_table_loses_who_was_silent_longest_and_memory_comes_back() {
-    let mut engine = Engine::new(100);
+    let engine = Engine::new(100, Legacy::On);
     let mut out = Outbox::default();
     let arrival = |number: u32| Arrival {
         from: SocketAddr::new(IpAddr::V4((0x0a00_0000 + number).into()), 1_000),
@@ -175,7 +175,7 @@ fn a_full_table_loses_who_was_silent_longest_and_memory_comes_back() {
     assert_eq!(engine.len(), 100);
     let connect = br#"{"type":"connect","target_ip":"10.0.0.0"}"#;
     assert_eq!(engine.handle(10_000, arrival(10_000), connect, &mut out), Outcome::Matched);
-    engine.tick(200_000);
+    engine.tick(200_000_000);
     assert!(engine.is_empty());
 }
 

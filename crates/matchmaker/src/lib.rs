@@ -4,15 +4,22 @@
 //! `registrations`, what to answer into `outbox`) -> `socket` (out to the kernel). The engine does no I/O and has
 //! no clock, so that hours can be tested in milliseconds.
 
+mod buckets;
 mod engine;
+mod limits;
 mod matchmaker;
 mod metrics;
 mod outbox;
 mod registrations;
 mod settings;
+mod shard;
 mod socket;
 
+#[cfg(test)]
+mod limits_tests;
+
 pub use engine::{Arrival, Engine, Outcome};
+pub use limits::{Legacy, LegacyLimits, Rate};
 pub use matchmaker::Matchmaker;
 pub use outbox::{Outbox, Outgoing};
 pub use settings::MatchmakerSettings;

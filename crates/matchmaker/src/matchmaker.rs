@@ -2,7 +2,6 @@ use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use parking_lot::Mutex;
 use prometheus_client::registry::Registry;
 use service::admin::{self, log_listening};
 use service::{Failure, Shutdown, bind_udp};
@@ -11,7 +10,7 @@ use socket2::SockRef;
 use crate::Engine;
 use crate::metrics::Metrics;
 use crate::settings::MatchmakerSettings;
-use crate::socket::{self, Shared, Socket};
+use crate::socket::{self, Listener, Shared};
 
 /// Receive buffer that is asked for, in bytes: room for bursts while we are not on a core.
 const RECEIVE_BUFFER_BYTES: usize = 4 << 20;
@@ -30,21 +29,19 @@ pub struct Matchmaker {
 }
 
 impl Matchmaker {
-    /// Binds the sockets, on the runtime that will run them.
+    /// Binds the sockets.
     pub fn bind(settings: &MatchmakerSettings) -> Result<Self, Failure> {
-        let sockets = bind_udp(&settings.listen, RECEIVE_BUFFER_BYTES)?;
-        let admin_listeners = settings.admin.bind()?;
-        let mut sockets_with_state = Vec::with_capacity(sockets.len());
-        for socket in sockets {
-            check_receive_buffer(&socket);
-            let addr = socket.local_addr().ok();
-            sockets_with_state
-                .push(Socket::new(socket).map_err(|error| Failure::run(format!("{addr:?}"), error))?);
+        let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        let mut listeners = Vec::new();
+        for sockets in bind_udp(&settings.listen, threads, RECEIVE_BUFFER_BYTES)? {
+            sockets.first().into_iter().for_each(check_receive_buffer);
+            listeners.push(Listener::new(sockets).map_err(|error| Failure::run("matchmaker", error))?);
         }
+        let admin_listeners = settings.admin.bind()?;
         let mut metrics = Registry::default();
         let shared = Shared {
-            sockets: sockets_with_state,
-            engine: Mutex::new(Engine::new(settings.max_clients)),
+            listeners,
+            engine: Engine::new(settings.max_clients, settings.legacy),
             metrics: Metrics::register(&mut metrics),
             start: Instant::now(),
         };
@@ -53,20 +50,24 @@ impl Matchmaker {
 
     /// The addresses that are bound.
     pub fn addrs(&self) -> Vec<SocketAddr> {
-        self.shared.sockets.iter().map(Socket::addr).collect()
+        self.shared.listeners.iter().map(Listener::addr).collect()
     }
 
     /// Serves until `shutdown`. A failure of any part ends the others too.
     pub async fn run(self, shutdown: Shutdown) -> Result<(), Failure> {
-        let mut loops = tokio::task::JoinSet::new();
-        for (index, addr) in self.addrs().into_iter().enumerate() {
-            log_listening("matchmaker", Some(addr));
-            loops.spawn(socket::serve(Arc::clone(&self.shared), index, shutdown.clone()));
+        let mut parts = tokio::task::JoinSet::new();
+        for (index, listener) in self.shared.listeners.iter().enumerate() {
+            log_listening("matchmaker", Some(listener.addr()));
+            for thread in 0..listener.threads() {
+                let (shared, shutdown) = (Arc::clone(&self.shared), shutdown.clone());
+                // It waits in the kernel, not in the runtime: a poll would cost a system call a batch.
+                parts.spawn_blocking(move || socket::serve(&shared, index, thread, &shutdown));
+            }
         }
-        loops.spawn(tick(Arc::clone(&self.shared), shutdown.clone()));
+        parts.spawn(tick(Arc::clone(&self.shared), shutdown.clone()));
         // Nothing but the sockets is needed, and they are bound.
         let ready: admin::Readiness = Arc::new(|| Ok(()));
-        loops.spawn(admin::serve(
+        parts.spawn(admin::serve(
             "matchmaker-admin",
             self.admin_listeners,
             self.metrics,
@@ -74,7 +75,7 @@ impl Matchmaker {
             shutdown.clone(),
         ));
         let mut result = Ok(());
-        while let Some(ended) = loops.join_next().await {
+        while let Some(ended) = parts.join_next().await {
             shutdown.cancel();
             let ended = ended.unwrap_or_else(|error| Err(Failure::run("matchmaker", error)));
             result = result.and(ended);
@@ -91,12 +92,8 @@ async fn tick(shared: Arc<Shared>, shutdown: Shutdown) -> Result<(), Failure> {
             () = shutdown.cancelled() => return Ok(()),
             _ = interval.tick() => {}
         }
-        let now_ms = shared.now_ms();
-        let registrations = {
-            let mut engine = shared.engine.lock();
-            engine.tick(now_ms);
-            engine.len()
-        };
+        shared.engine.tick(shared.now_us());
+        let registrations = shared.engine.len();
         shared.metrics.registrations.set(i64::try_from(registrations).unwrap_or(i64::MAX));
         ticks = ticks.wrapping_add(1);
         if ticks.is_multiple_of(TICKS_PER_SUMMARY)

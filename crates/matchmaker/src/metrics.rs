@@ -10,7 +10,7 @@ use prometheus_client::registry::Registry;
 use crate::Outcome;
 
 /// Every outcome with its label.
-const OUTCOMES: [(Outcome, &str); 9] = [
+const OUTCOMES: [(Outcome, &str); 14] = [
     (Outcome::Registered, "registered"),
     (Outcome::Matched, "matched"),
     (Outcome::NotFound, "not_found"),
@@ -20,17 +20,43 @@ const OUTCOMES: [(Outcome, &str); 9] = [
     (Outcome::Malformed, "malformed"),
     (Outcome::BogusSource, "bogus_source"),
     (Outcome::Echo, "echo"),
+    (Outcome::LegacyOff, "legacy_off"),
+    (Outcome::SourceLimit, "source_limit"),
+    (Outcome::PairLimit, "pair_limit"),
+    (Outcome::TargetLimit, "target_limit"),
+    (Outcome::UnregisteredLimit, "unregistered_limit"),
 ];
 
 /// Those that get no answer.
 fn is_drop(outcome: Outcome) -> bool {
-    matches!(outcome, Outcome::TooLarge | Outcome::Malformed | Outcome::BogusSource | Outcome::Echo)
+    !matches!(
+        outcome,
+        Outcome::Registered
+            | Outcome::Matched
+            | Outcome::NotFound
+            | Outcome::MissingTarget
+            | Outcome::UnknownType
+    )
 }
 
-/// What the matchmaker counts. Counters are looked up once, so that a datagram costs one addition.
+/// What a thread counts between two batches, so that the threads do not fight over the counters.
+#[derive(Debug, Default)]
+pub(crate) struct Tally([u64; OUTCOMES.len()]);
+
+impl Tally {
+    pub(crate) fn count(&mut self, outcome: Outcome) {
+        // The enum's own order, which a test holds against that of OUTCOMES.
+        if let Some(count) = self.0.get_mut(outcome as usize) {
+            *count += 1;
+        }
+    }
+}
+
+/// What the matchmaker counts.
 #[derive(Debug)]
 pub(crate) struct Metrics {
-    datagrams: Vec<(Outcome, &'static str, Counter)>,
+    /// As in [`OUTCOMES`].
+    datagrams: Vec<((Outcome, &'static str), Counter)>,
     /// Datagrams that the kernel took from us.
     pub(crate) sent: Counter,
     /// Datagrams that it did not take.
@@ -68,7 +94,8 @@ impl Metrics {
         let datagrams = OUTCOMES
             .iter()
             .map(|(outcome, name)| {
-                (*outcome, *name, family.get_or_create(&OutcomeLabel { outcome: OutcomeName(name) }).clone())
+                let label = OutcomeLabel { outcome: OutcomeName(name) };
+                ((*outcome, *name), family.get_or_create(&label).clone())
             })
             .collect();
         let metrics = Self {
@@ -91,24 +118,48 @@ impl Metrics {
         metrics
     }
 
-    pub(crate) fn datagram(&self, outcome: Outcome) {
-        if let Some((_, _, counter)) = self.datagrams.iter().find(|(other, _, _)| *other == outcome) {
-            counter.inc();
+    /// Adds what a thread counted, and begins its count anew.
+    pub(crate) fn add(&self, tally: &mut Tally) {
+        for ((_, counter), count) in self.datagrams.iter().zip(&mut tally.0) {
+            if *count > 0 {
+                counter.inc_by(std::mem::take(count));
+            }
         }
     }
 
     /// Everything that was dropped so far, by reason, for the log: `None` while it is what `last` was.
     pub(crate) fn drops_since(&self, last: &mut u64) -> Option<String> {
         let drops =
-            self.datagrams.iter().filter(|(outcome, _, counter)| is_drop(*outcome) && counter.get() > 0);
+            self.datagrams.iter().filter(|((outcome, _), counter)| is_drop(*outcome) && counter.get() > 0);
         let mut text = String::new();
         let mut total = self.send_failures.get();
-        for (_, name, counter) in drops {
+        for ((_, name), counter) in drops {
             total += counter.get();
             let _ = write!(text, "{name}={} ", counter.get());
         }
         let changed = total != *last;
         *last = total;
         changed.then(|| format!("{text}send_failures={}", self.send_failures.get()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_outcome_is_counted_under_its_name() {
+        for (index, (outcome, _)) in OUTCOMES.iter().enumerate() {
+            assert_eq!(*outcome as usize, index);
+        }
+        let metrics = Metrics::register(&mut Registry::default());
+        let mut tally = Tally::default();
+        tally.count(Outcome::Echo);
+        tally.count(Outcome::Registered);
+        metrics.add(&mut tally);
+        metrics.add(&mut tally);
+        let mut last = 0;
+        assert_eq!(metrics.drops_since(&mut last), Some("echo=1 send_failures=0".to_owned()));
+        assert_eq!(metrics.drops_since(&mut last), None);
     }
 }

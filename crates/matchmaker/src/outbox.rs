@@ -45,17 +45,49 @@ impl Outbox {
         self.queued.push(Queued { to, via, range: start..self.bytes.len() });
     }
 
-    /// What is to be sent, in the order in which it was answered.
+    /// Datagrams that are queued.
+    pub fn len(&self) -> usize {
+        self.queued.len()
+    }
+
+    /// Whether none is.
+    pub fn is_empty(&self) -> bool {
+        self.queued.is_empty()
+    }
+
+    /// Bytes of all that is queued.
+    pub(crate) fn bytes_len(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// Takes back what was pushed after there were `datagrams` of `bytes` together.
+    pub(crate) fn truncate(&mut self, datagrams: usize, bytes: usize) {
+        self.queued.truncate(datagrams);
+        self.bytes.truncate(bytes);
+    }
+
+    /// Datagram number `index`, in the order in which they were answered.
+    pub fn get(&self, index: usize) -> Option<Outgoing<'_>> {
+        let queued = self.queued.get(index)?;
+        let bytes = self.bytes.get(queued.range.clone())?;
+        Some(Outgoing { to: queued.to, socket: queued.via.socket, local: queued.via.local, bytes })
+    }
+
+    /// What is to be sent, in order.
     pub fn iter(&self) -> impl Iterator<Item = Outgoing<'_>> {
-        self.queued.iter().filter_map(|queued| {
-            let bytes = self.bytes.get(queued.range.clone())?;
-            Some(Outgoing { to: queued.to, socket: queued.via.socket, local: queued.via.local, bytes })
-        })
+        (0..self.len()).filter_map(|index| self.get(index))
+    }
+
+    /// Where the run of datagrams from `start` ends that go out by the same socket from the same address, after no
+    /// more than `most`.
+    pub(crate) fn run_end(&self, start: usize, most: usize) -> usize {
+        let way = self.queued.get(start).map(|queued| queued.via);
+        let run = self.queued.iter().skip(start).take(most);
+        start + run.take_while(|queued| Some(queued.via) == way).count()
     }
 
     /// Empties it for the next batch.
     pub fn clear(&mut self) {
-        self.bytes.clear();
-        self.queued.clear();
+        self.truncate(0, 0);
     }
 }

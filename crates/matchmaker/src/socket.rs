@@ -1,128 +1,224 @@
-//! The sockets around the engine: batches in, batches out.
+//! The sockets around the engine: batches in, batches out, a thread for each.
 
-use std::io::{self, IoSliceMut};
-use std::net::SocketAddr;
+#[cfg(target_os = "linux")]
+mod batched;
+#[cfg(any(test, not(target_os = "linux")))]
+mod single;
+
+use std::io;
+use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use nix::sys::socket::{setsockopt, sockopt};
-use parking_lot::Mutex;
 use peer_core::limits::DATAGRAM_MAX_BYTES;
-use quinn_udp::{BATCH_SIZE, RecvMeta, Transmit, UdpSocketState};
 use service::{Failure, Shutdown};
-use tokio::io::Interest;
-use tokio::net::UdpSocket;
 
-use crate::metrics::Metrics;
-use crate::outbox::Outgoing;
+#[cfg(target_os = "linux")]
+use batched::{Receiver, Sender};
+#[cfg(not(target_os = "linux"))]
+use single::{Receiver, Sender};
+
+use crate::metrics::{Metrics, Tally};
 use crate::{Arrival, Engine, Outbox};
 
 /// One byte more than a datagram may have, so that a larger one is seen to be.
 const BUFFER_BYTES: usize = DATAGRAM_MAX_BYTES + 1;
+/// Datagrams that the kernel is asked for, or given, at once.
+const BATCH: usize = 32;
+/// How long a thread waits for a datagram before it looks whether it is to end.
+const WAIT: Duration = Duration::from_millis(250);
 
-/// A bound socket with what the kernel can do for it.
-pub(crate) struct Socket {
-    udp: UdpSocket,
-    state: UdpSocketState,
+/// How many of a run of datagrams the kernel took.
+struct Sent {
+    taken: usize,
+    refused: usize,
+}
+
+/// One of the addresses that we listen on, with a socket for each thread that serves it.
+#[derive(Debug)]
+pub(crate) struct Listener {
+    sockets: Vec<UdpSocket>,
     addr: SocketAddr,
 }
 
-impl Socket {
-    /// Takes over a bound, non-blocking socket.
-    pub(crate) fn new(socket: std::net::UdpSocket) -> io::Result<Self> {
-        let state = UdpSocketState::new((&socket).into())?;
-        // It asks the kernel to join datagrams of one sender into one large one. Ours are small and from many, and a
-        // joined one would not fit the buffer. Not every kernel knows of it.
-        let _ = setsockopt(&socket, sockopt::UdpGroSegment, &false);
-        let addr = socket.local_addr()?;
-        Ok(Self { udp: UdpSocket::from_std(socket)?, state, addr })
+impl Listener {
+    /// Takes over sockets that are bound to one address.
+    pub(crate) fn new(sockets: Vec<UdpSocket>) -> io::Result<Self> {
+        let first = sockets.first().ok_or(io::ErrorKind::AddrNotAvailable)?;
+        let addr = first.local_addr()?;
+        for socket in &sockets {
+            socket.set_nonblocking(false)?;
+            socket.set_read_timeout(Some(WAIT))?;
+        }
+        Ok(Self { sockets, addr })
     }
 
     pub(crate) fn addr(&self) -> SocketAddr {
         self.addr
     }
 
-    fn receive(&self, buffers: &mut [IoSliceMut<'_>], meta: &mut [RecvMeta]) -> io::Result<usize> {
-        self.udp.try_io(Interest::READABLE, || self.state.recv((&self.udp).into(), buffers, meta))
-    }
-
-    /// A datagram that cannot be sent now is lost, as any may be: waiting would make all others wait.
-    fn send(&self, outgoing: Outgoing<'_>) -> io::Result<()> {
-        let transmit = Transmit {
-            destination: outgoing.to,
-            ecn: None,
-            contents: outgoing.bytes,
-            segment_size: None,
-            src_ip: outgoing.local,
-        };
-        self.udp.try_io(Interest::WRITABLE, || self.state.try_send((&self.udp).into(), &transmit))
+    /// Threads that serve it.
+    pub(crate) fn threads(&self) -> usize {
+        self.sockets.len()
     }
 }
 
-/// What the loops of all sockets share.
+/// What the threads of all sockets share.
 pub(crate) struct Shared {
-    pub(crate) sockets: Vec<Socket>,
-    pub(crate) engine: Mutex<Engine>,
+    pub(crate) listeners: Vec<Listener>,
+    pub(crate) engine: Engine,
     pub(crate) metrics: Metrics,
     pub(crate) start: Instant,
 }
 
 impl Shared {
-    pub(crate) fn now_ms(&self) -> u64 {
-        u64::try_from(self.start.elapsed().as_millis()).unwrap_or(u64::MAX)
+    pub(crate) fn now_us(&self) -> u64 {
+        u64::try_from(self.start.elapsed().as_micros()).unwrap_or(u64::MAX)
     }
 }
 
-/// Serves the socket number `index` until `shutdown`. Errors of single datagrams never end it.
-pub(crate) async fn serve(shared: Arc<Shared>, index: usize, shutdown: Shutdown) -> Result<(), Failure> {
-    let Some(socket) = shared.sockets.get(index) else { return Ok(()) };
-    let mut storage = vec![0_u8; BATCH_SIZE * BUFFER_BYTES];
-    let mut meta = [RecvMeta::default(); BATCH_SIZE];
+/// Serves socket number `thread` of listener number `index` until `shutdown`. Blocks. Errors of single datagrams never
+/// end it.
+pub(crate) fn serve(
+    shared: &Arc<Shared>,
+    index: usize,
+    thread: usize,
+    shutdown: &Shutdown,
+) -> Result<(), Failure> {
+    let failed = |error: io::Error| Failure::run("matchmaker", error);
+    let Some(listener) = shared.listeners.get(index) else { return Ok(()) };
+    let Some(socket) = listener.sockets.get(thread) else { return Ok(()) };
+    let mut receiver = Receiver::new(socket).map_err(failed)?;
+    let mut senders: Vec<Sender> =
+        shared.listeners.iter().map(|listener| Sender::new(listener.addr)).collect();
     let mut outbox = Outbox::default();
-    loop {
-        tokio::select! {
-            () = shutdown.cancelled() => return Ok(()),
-            ready = socket.udp.readable() => ready.map_err(|error| Failure::run(socket.addr, error))?,
+    let mut tally = Tally::default();
+    // There are as many listeners as there are addresses in a setting.
+    let number = u8::try_from(index).unwrap_or(u8::MAX);
+    while !shutdown.is_cancelled() {
+        let now_us = Moment::new(shared);
+        let received =
+            receiver.receive(socket, |from: SocketAddr, local: Option<IpAddr>, datagram: &[u8]| {
+                let arrival = Arrival { from, socket: number, local, local_port: listener.addr.port() };
+                tally.count(shared.engine.handle(now_us.get(), arrival, datagram, &mut outbox));
+            });
+        // An error here is of one datagram (an ICMP answer to an earlier one, say), or that there was none.
+        if received.is_err() {
+            continue;
         }
-        let mut buffers: Vec<_> = storage.chunks_mut(BUFFER_BYTES).map(IoSliceMut::new).collect();
-        // An error here is of one datagram (an ICMP answer to an earlier one, say), or that there is none.
-        let Ok(received) = socket.receive(&mut buffers, &mut meta) else { continue };
-        drop(buffers);
-        let batch = meta.iter().take(received).zip(storage.chunks(BUFFER_BYTES));
-        shared.answer(socket, index, batch, &mut outbox);
-        for outgoing in outbox.iter() {
-            let sent = shared.sockets.get(usize::from(outgoing.socket)).map(|socket| socket.send(outgoing));
-            let counter = if matches!(sent, Some(Ok(()))) {
-                &shared.metrics.sent
-            } else {
-                &shared.metrics.send_failures
-            };
-            counter.inc();
-        }
+        send_all(shared, index, socket, &mut senders, &outbox);
         outbox.clear();
+        shared.metrics.add(&mut tally);
+    }
+    Ok(())
+}
+
+/// The time of a batch, asked for once and only when a datagram is there.
+struct Moment<'a> {
+    shared: &'a Shared,
+    now_us: std::cell::OnceCell<u64>,
+}
+
+impl<'a> Moment<'a> {
+    fn new(shared: &'a Shared) -> Self {
+        Self { shared, now_us: std::cell::OnceCell::new() }
+    }
+
+    fn get(&self) -> u64 {
+        *self.now_us.get_or_init(|| self.shared.now_us())
     }
 }
 
-impl Shared {
-    fn answer<'a>(
-        &self,
-        socket: &Socket,
-        index: usize,
-        batch: impl Iterator<Item = (&'a RecvMeta, &'a [u8])>,
-        outbox: &mut Outbox,
-    ) {
-        let now_ms = self.now_ms();
-        let mut engine = self.engine.lock();
-        for (meta, buffer) in batch {
-            let arrival = Arrival {
-                from: meta.addr,
-                // There are as many as there are addresses in a setting.
-                socket: u8::try_from(index).unwrap_or(u8::MAX),
-                local: meta.dst_ip,
-                local_port: socket.addr.port(),
-            };
-            let datagram = buffer.get(..meta.len).unwrap_or(buffer);
-            self.metrics.datagram(engine.handle(now_ms, arrival, datagram, outbox));
+/// A datagram that cannot be sent now is lost, as any may be: waiting would make all others wait.
+fn send_all(shared: &Shared, index: usize, socket: &UdpSocket, senders: &mut [Sender], outbox: &Outbox) {
+    let mut start = 0;
+    while let Some(first) = outbox.get(start) {
+        let end = outbox.run_end(start, BATCH);
+        let way = usize::from(first.socket);
+        // Any socket of a listener sends from its address; that of this thread is in nobody's way.
+        let other = shared.listeners.get(way).and_then(|listener| listener.sockets.first());
+        let by = if way == index { Some(socket) } else { other };
+        let sent = match (by, senders.get_mut(way)) {
+            (Some(by), Some(sender)) => sender.send(by, outbox, start..end),
+            _ => Sent { taken: 0, refused: end - start },
+        };
+        shared.metrics.sent.inc_by(sent.taken as u64);
+        shared.metrics.send_failures.inc_by(sent.refused as u64);
+        start = end;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test that has no sockets has failed")]
+
+    use peer_core::datagram::Reply;
+
+    use super::*;
+    use crate::outbox::Via;
+
+    /// A socket of ours, one of a peer, and the peer's address.
+    fn pair(ours: &str) -> (UdpSocket, UdpSocket, SocketAddr) {
+        let ours = UdpSocket::bind(ours).unwrap();
+        let peer = UdpSocket::bind((ours.local_addr().unwrap().ip(), 0)).unwrap();
+        for socket in [&ours, &peer] {
+            socket.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
         }
+        let addr = peer.local_addr().unwrap();
+        (ours, peer, addr)
+    }
+
+    /// Makes a test of an exchange for a way of talking to the kernel.
+    macro_rules! exchanges {
+        ($($name:ident: $module:ident on $addr:literal, tells $local:expr;)*) => {
+            $(#[test]
+            fn $name() {
+                let (ours, peer, addr) = pair($addr);
+                let to = ours.local_addr().unwrap();
+                for datagram in [&b"one"[..], b"", &[b'x'; BUFFER_BYTES + 500]] {
+                    peer.send_to(datagram, to).unwrap();
+                }
+                let mut receiver = $module::Receiver::new(&ours).unwrap();
+                peer.send_to(b"last", to).unwrap();
+                let mut received = Vec::new();
+                while received.last() != Some(&b"last".to_vec()) {
+                    receiver
+                        .receive(&ours, |from, local, bytes| {
+                            assert_eq!(from, addr);
+                            if bytes == b"last" {
+                                assert_eq!(local, $local);
+                            }
+                            received.push(bytes.to_vec());
+                        })
+                        .unwrap();
+                }
+                let expected = [b"one".to_vec(), Vec::new(), vec![b'x'; BUFFER_BYTES], b"last".to_vec()];
+                assert_eq!(received, expected);
+
+                let mut outbox = Outbox::default();
+                let via = Via { socket: 0, local: $local };
+                let unreachable = SocketAddr::new(addr.ip(), 0);
+                for to in [addr, unreachable, addr] {
+                    outbox.push(to, via, Reply::UnknownType);
+                }
+                let sent = $module::Sender::new(to).send(&ours, &outbox, 0..3);
+                assert_eq!((sent.taken, sent.refused), (2, 1));
+                for _ in 0..2 {
+                    let mut buffer = [0; 100];
+                    let (bytes, from) = peer.recv_from(&mut buffer).unwrap();
+                    assert_eq!(from, to);
+                    assert_eq!(buffer.get(..bytes), outbox.get(0).map(|datagram| datagram.bytes));
+                }
+            })*
+        };
+    }
+
+    exchanges! {
+        one_at_a_time: single on "127.0.0.1:0", tells None;
+    }
+    #[cfg(target_os = "linux")]
+    exchanges! {
+        in_batches_on_ipv4: batched on "127.0.0.1:0", tells Some("127.0.0.1".parse().unwrap());
+        in_batches_on_ipv6: batched on "[::1]:0", tells Some("::1".parse().unwrap());
     }
 }

@@ -3,7 +3,7 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
 use std::str::FromStr;
 
-use socket2::{Domain, Protocol, Socket, Type};
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
 use crate::settings::{BadSetting, Setting, Settings};
 use crate::{Failure, Flags};
@@ -84,14 +84,36 @@ pub fn bind_tcp(addrs: &ListenAddrs) -> Result<Vec<TcpListener>, Failure> {
     })
 }
 
-/// UDP sockets on all of `addrs`, non-blocking, that ask the kernel for a receive buffer of
-/// `receive_buffer_bytes` (it gives what `net.core.rmem_max` allows).
-pub fn bind_udp(addrs: &ListenAddrs, receive_buffer_bytes: usize) -> Result<Vec<UdpSocket>, Failure> {
+/// UDP sockets on all of `addrs`, `each` for an address, that ask the kernel for a receive buffer of
+/// `receive_buffer_bytes` (it gives what `net.core.rmem_max` allows). The kernel spreads senders over the sockets of an
+/// address (`SO_REUSEPORT`, socket(7)).
+pub fn bind_udp(
+    addrs: &ListenAddrs,
+    each: usize,
+    receive_buffer_bytes: usize,
+) -> Result<Vec<Vec<UdpSocket>>, Failure> {
     addrs.bind(|addr| {
-        let socket = socket(addr, Type::DGRAM, Protocol::UDP)?;
-        socket.set_recv_buffer_size(receive_buffer_bytes)?;
-        socket.bind(&addr.into())?;
-        Ok(socket.into())
+        let bind = |addr: SocketAddr, share: bool| {
+            let socket = socket(addr, Type::DGRAM, Protocol::UDP)?;
+            socket.set_recv_buffer_size(receive_buffer_bytes)?;
+            socket.set_reuse_port(share)?;
+            socket.bind(&addr.into())?;
+            Ok::<UdpSocket, io::Error>(socket.into())
+        };
+        // The first alone, so that another process on this port is met and not joined; it is shared from then on.
+        let first = bind(addr, false)?;
+        let mut sockets = vec![first];
+        if let Some(first) = sockets.first()
+            && each > 1
+        {
+            SockRef::from(first).set_reuse_port(true)?;
+            // Port 0 was a question.
+            let addr = first.local_addr()?;
+            for _ in 1..each {
+                sockets.push(bind(addr, true)?);
+            }
+        }
+        Ok(sockets)
     })
 }
 

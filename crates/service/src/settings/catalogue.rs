@@ -75,6 +75,57 @@ pub static MAX_CLIENTS: Setting = setting(
     "1000000",
     "Registrations that the matchmaker keeps, 1 to 100000000. When it is full, the one that was silent longest goes.",
 );
+/// `MATCHMAKER_LEGACY`
+pub static MATCHMAKER_LEGACY: Setting = setting(
+    "MATCHMAKER_LEGACY",
+    "limited",
+    "What is done with legacy datagrams, whose sources can be forged: limited answers them within the limits below, \
+     on without any (private networks, benchmarks), off not at all.",
+);
+/// `MATCHMAKER_SOURCE_RATE`
+pub static MATCHMAKER_SOURCE_RATE: Setting = setting(
+    "MATCHMAKER_SOURCE_RATE",
+    "200/1000",
+    "Answers to a source, an IPv4 address or an IPv6 /64: so many a second / at once, each 1 to 1000000. What is \
+     over a limit gets no answer and is counted.",
+);
+/// `MATCHMAKER_PAIR_RATE`
+pub static MATCHMAKER_PAIR_RATE: Setting = setting(
+    "MATCHMAKER_PAIR_RATE",
+    "4/8",
+    "Connects of one source to one target: so many a second / at once.",
+);
+/// `MATCHMAKER_TARGET_RATE`
+pub static MATCHMAKER_TARGET_RATE: Setting = setting(
+    "MATCHMAKER_TARGET_RATE",
+    "50/100",
+    "Connects that a target is told of, whoever asks: so many a second / at once.",
+);
+/// `MATCHMAKER_UNREGISTERED_RATE`
+pub static MATCHMAKER_UNREGISTERED_RATE: Setting = setting(
+    "MATCHMAKER_UNREGISTERED_RATE",
+    "100/200",
+    "Connects of all sources together that are not registered: so many a second / at once.",
+);
+/// `MATCHMAKER_UNREGISTERED_TARGET_RATE`
+pub static MATCHMAKER_UNREGISTERED_TARGET_RATE: Setting = setting(
+    "MATCHMAKER_UNREGISTERED_TARGET_RATE",
+    "10/10",
+    "Connects that a target is told of by sources that are not registered: so many a second / at once.",
+);
+/// `MATCHMAKER_UNREGISTERED_BURST_BYTES`
+pub static MATCHMAKER_UNREGISTERED_BURST_BYTES: Setting = setting(
+    "MATCHMAKER_UNREGISTERED_BURST_BYTES",
+    "4096",
+    "Bytes that a source which is not registered may make the matchmaker send beyond those that it sent itself, 0 to \
+     1048576. They are granted again over ten minutes.",
+);
+/// `MATCHMAKER_LIMIT_LOOPBACK`
+pub static MATCHMAKER_LIMIT_LOOPBACK: Setting = setting(
+    "MATCHMAKER_LIMIT_LOOPBACK",
+    "off",
+    "Whether the limits hold for loopback sources too, which nobody outside can forge: on or off.",
+);
 /// `LOG_FORMAT`
 pub static LOG_FORMAT: Setting =
     setting("LOG_FORMAT", "text", "Form of the log lines on standard output: text or json.");
@@ -96,6 +147,14 @@ pub static CATALOGUE: &[&Setting] = &[
     &MATCHMAKER_LISTEN,
     &MATCHMAKER_ADMIN_LISTEN,
     &MAX_CLIENTS,
+    &MATCHMAKER_LEGACY,
+    &MATCHMAKER_SOURCE_RATE,
+    &MATCHMAKER_PAIR_RATE,
+    &MATCHMAKER_TARGET_RATE,
+    &MATCHMAKER_UNREGISTERED_RATE,
+    &MATCHMAKER_UNREGISTERED_TARGET_RATE,
+    &MATCHMAKER_UNREGISTERED_BURST_BYTES,
+    &MATCHMAKER_LIMIT_LOOPBACK,
     &LOG_FORMAT,
     &RUST_LOG,
 ];
