@@ -49,16 +49,15 @@ impl Buckets {
         // A power of two, so that this is the remainder.
         let place = usize::try_from(key >> 32).unwrap_or(0) & (self.sets.len() - 1);
         let set = self.sets.get_mut(place)?;
-        let way = match set.iter().position(|bucket| bucket.key == key) {
-            Some(way) => way,
-            None => {
-                let idlest = set.iter().enumerate().min_by_key(|(_, bucket)| bucket.used_until_us);
-                let (way, _) = idlest.filter(|(_, bucket)| bucket.used_until_us <= now_us)?;
-                if let Some(bucket) = set.get_mut(way) {
-                    *bucket = Bucket { key, used_until_us: 0 };
-                }
-                way
+        let way = if let Some(way) = set.iter().position(|bucket| bucket.key == key) {
+            way
+        } else {
+            let idlest = set.iter().enumerate().min_by_key(|(_, bucket)| bucket.used_until_us);
+            let (way, _) = idlest.filter(|(_, bucket)| bucket.used_until_us <= now_us)?;
+            if let Some(bucket) = set.get_mut(way) {
+                *bucket = Bucket { key, used_until_us: 0 };
             }
+            way
         };
         set.get_mut(way)
     }

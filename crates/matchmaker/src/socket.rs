@@ -97,13 +97,12 @@ pub(crate) fn serve(
     let number = u8::try_from(index).unwrap_or(u8::MAX);
     while !shutdown.is_cancelled() {
         let now_us = Moment::new(shared);
-        let received =
-            receiver.receive(socket, |from: SocketAddr, local: Option<IpAddr>, datagram: &[u8]| {
-                let arrival = Arrival { from, socket: number, local, local_port: listener.addr.port() };
-                tally.count(shared.engine.handle(now_us.get(), arrival, datagram, &mut outbox));
-            });
+        let batch = receiver.receive(socket, |from: SocketAddr, local: Option<IpAddr>, datagram: &[u8]| {
+            let arrival = Arrival { from, socket: number, local, local_port: listener.addr.port() };
+            tally.count(shared.engine.handle(now_us.get(), arrival, datagram, &mut outbox));
+        });
         // An error here is of one datagram (an ICMP answer to an earlier one, say), or that there was none.
-        if received.is_err() {
+        if batch.is_err() {
             continue;
         }
         send_all(shared, index, socket, &mut senders, &outbox);

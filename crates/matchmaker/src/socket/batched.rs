@@ -31,10 +31,7 @@ impl Receiver {
             setsockopt(socket, sockopt::Ipv6RecvPacketInfo, &true)?;
         }
         let space = cmsg_space!(libc::in6_pktinfo);
-        Ok(Self {
-            headers: MultiHeaders::preallocate(BATCH, Some(space)),
-            buffers: Box::new([[0; BUFFER_BYTES]; BATCH]),
-        })
+        Ok(Self { headers: MultiHeaders::preallocate(BATCH, Some(space)), buffers: buffers()? })
     }
 
     /// Waits for one datagram, takes what else is there, and gives each to `each`.
@@ -57,6 +54,12 @@ impl Receiver {
         }
         Ok(())
     }
+}
+
+/// On the heap from the start: a thread's stack is not made for so much.
+fn buffers() -> io::Result<Box<[[u8; BUFFER_BYTES]; BATCH]>> {
+    let buffers = vec![[0; BUFFER_BYTES]; BATCH].into_boxed_slice();
+    buffers.try_into().map_err(|_| io::ErrorKind::InvalidInput.into())
 }
 
 /// Gives datagrams to the kernel.
