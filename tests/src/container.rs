@@ -1,21 +1,21 @@
-//! The container's image, and containers of it, by the engine's own command line.
+//! The container's image, containers of it, and volumes for them.
 //!
 //! The image stays behind as the build's cache. Containers and volumes are removed when their handle is dropped; those
 //! of a test process that was killed before it could do so are removed by the next one.
 
 use std::env;
-use std::fs::File;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::process::{self, Command, Output, Stdio};
+use std::process::{Command, Output, Stdio};
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
 use crate::deadline::eventually;
-use crate::skip::skipped;
+use crate::engine::{
+    beside_the_test, docker, engine_answers, inspect, must_docker, output_of, owner_label, sweep, unique_name,
+};
 
 /// The tag that the tests build. Containers are started by the image's id, since another run may move the tag.
 pub const TAG: &str = "p2p-tracker:test";
@@ -23,58 +23,15 @@ pub const TAG: &str = "p2p-tracker:test";
 /// An image to test instead of building one: its tag or its id.
 const IMAGE_VARIABLE: &str = "BLACK_BOX_IMAGE";
 
-/// Whatever the tests make carries this label, with a name that tells the process that made it.
-const OWNER_LABEL: &str = "black-box.owner";
-
-/// Every name that is made here starts with this, and goes on with the id of the process.
-const NAME_PREFIX: &str = "black-box-";
-
 /// The first build compiles every dependency, and makes the base images before that.
 const BUILD_LIMIT_SECS: u32 = 2_400;
 
 /// From the start of a container to the first good health check, on a loaded machine.
 pub const HEALTHY_LIMIT: Duration = Duration::from_mins(1);
 
-/// What a test says that it needs.
-const NEEDS: &str = "a container engine";
-
 /// The top of the repository.
 pub fn repository() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the tests are in a folder of it").to_path_buf()
-}
-
-/// Whether a container engine answers. Where none does, that is said loudly.
-pub fn engine_answers() -> bool {
-    match docker(&["version"]) {
-        Ok(_) => true,
-        Err(reason) => {
-            skipped(NEEDS, &reason);
-            false
-        }
-    }
-}
-
-/// Runs `docker` to its end and gives what it wrote to stdout. The error is what it wrote to stderr.
-pub fn docker(words: &[&str]) -> Result<String, String> {
-    output_of(Command::new("docker").args(words))
-}
-
-/// As [`docker`]. Panics where that fails.
-#[track_caller]
-fn must_docker(words: &[&str]) -> String {
-    docker(words).unwrap_or_else(|error| panic!("docker {}: {error}", words.join(" ")))
-}
-
-/// Runs a command to its end and gives what it wrote to stdout, without the last line's end.
-pub fn output_of(command: &mut Command) -> Result<String, String> {
-    let Output { status, stdout, stderr } =
-        command.stdin(Stdio::null()).output().map_err(|error| format!("{command:?}: {error}"))?;
-    let (stdout, stderr) = (String::from_utf8_lossy(&stdout), String::from_utf8_lossy(&stderr));
-    if status.success() {
-        Ok(stdout.trim_end().to_owned())
-    } else {
-        Err(format!("{status}: {} {}", stdout.trim_end(), stderr.trim_end()))
-    }
 }
 
 /// The image of this work tree.
@@ -304,53 +261,4 @@ impl Drop for Volume {
     fn drop(&mut self) {
         let _ = docker(&["volume", "rm", "--force", &self.name]);
     }
-}
-
-/// A name that no other test uses.
-pub fn unique_name() -> String {
-    static NEXT: AtomicU32 = AtomicU32::new(0);
-    format!("{NAME_PREFIX}{}-{}", process::id(), NEXT.fetch_add(1, Ordering::Relaxed))
-}
-
-/// A file beside the running test, to lock against other test processes.
-pub fn beside_the_test(name: &str) -> File {
-    let test = env::current_exe().expect("the test knows its own file");
-    File::create(test.with_file_name(name)).expect("the folder of the tests is writable")
-}
-
-fn owner_label() -> String {
-    format!("{OWNER_LABEL}={}", unique_name())
-}
-
-fn inspect(kind: &str, id: &str) -> Value {
-    let text = must_docker(&[kind, "inspect", id]);
-    let mut list: Value = serde_json::from_str(&text).expect("docker inspect writes JSON");
-    list[0].take()
-}
-
-/// Removes what was left by test processes that were killed: their own things, and those of their compose projects.
-fn sweep() {
-    for label in [OWNER_LABEL, "com.docker.compose.project"] {
-        let filter = format!("label={label}");
-        let value = format!("{{{{.Label \"{label}\"}}}}");
-        for (list, name, remove) in [
-            (["ps", "--all"].as_slice(), "{{.ID}}", ["rm", "--force", "--volumes"].as_slice()),
-            (&["network", "ls"], "{{.ID}}", &["network", "rm"]),
-            (&["volume", "ls"], "{{.Name}}", &["volume", "rm", "--force"]),
-        ] {
-            let format = format!("{name} {value}");
-            let found = docker(&[list, &["--filter", &filter, "--format", &format]].concat());
-            for (name, owner) in found.unwrap_or_default().lines().filter_map(|line| line.split_once(' ')) {
-                if owner_is_gone(owner) {
-                    let _ = docker(&[remove, &[name]].concat());
-                }
-            }
-        }
-    }
-}
-
-/// Whether this is a [`unique_name`] of a test process that has ended. False for whatever is not ours.
-fn owner_is_gone(owner: &str) -> bool {
-    let id = owner.strip_prefix(NAME_PREFIX).and_then(|rest| rest.split('-').next()?.parse::<u32>().ok());
-    id.is_some_and(|id| !Path::new(&format!("/proc/{id}")).exists())
 }

@@ -17,6 +17,7 @@
 pub mod binary;
 pub mod container;
 pub mod deadline;
+pub mod engine;
 pub mod http;
 pub mod lab;
 pub mod metrics;

@@ -3,9 +3,8 @@
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use black_box::container::{
-    Container, ContainerImage, beside_the_test, docker, given_image, output_of, repository, unique_name,
-};
+use black_box::container::{Container, ContainerImage, given_image, repository};
+use black_box::engine::{beside_the_test, docker, output_of, unique_name};
 use black_box::skip::skipped;
 
 use super::PROGRAMS;
@@ -54,8 +53,8 @@ impl Project {
                 .arg(file)
                 .args(words)
                 .env("TRACKER_TAG", &self.tag)
-                .env("TRACKER_PORT", "127.0.0.1:0")
-                .env("MATCHMAKER_PORT", "127.0.0.1:0"),
+                .env("PUBLISH_TRACKER", "127.0.0.1:0")
+                .env("PUBLISH_MATCHMAKER", "127.0.0.1:0"),
         )
     }
 
