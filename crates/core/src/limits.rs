@@ -18,6 +18,9 @@ pub const BODY_MAX_BYTES: usize = 64 * 1_024;
 /// everybody has dear to ask for.
 pub const PEERS_MAX: usize = 100;
 
+/// Most files of one peer. A site has hundreds; whoever has more than this fills other people's memory.
+pub const FILES_PER_PEER_MAX: usize = 100_000;
+
 /// Files in one answer of `GET /all_trackers` when the caller names no limit.
 pub const FILES_DEFAULT: usize = 100;
 

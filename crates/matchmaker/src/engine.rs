@@ -149,8 +149,11 @@ impl Engine {
     fn register(&self, now_us: u64, sender: &Sender, out: &mut Outbox) -> Outcome {
         let hash = self.hash(sender.from.ip());
         let source = self.source_hash(sender.from.ip(), hash);
-        let Some(mut shard) = self.shard(source) else { return Outcome::BogusSource };
-        if shard.limits_of(sender.from.ip()).is_some() && !shard.may_answer(source, now_us) {
+        let allowed = self.shard(source).is_some_and(|mut shard| {
+            shard.limits_of(sender.from.ip()).is_none() || shard.may_answer(source, now_us)
+        });
+        let Some(mut shard) = self.shard(hash) else { return Outcome::BogusSource };
+        if !allowed {
             // It is there all the same.
             shard.registrations.touch(hash, sender.from, sender.via, now_us);
             return Outcome::SourceLimit;
@@ -199,7 +202,9 @@ impl Engine {
         // What it costs is known only now, and whether it may cost so much is asked before anything is sent.
         let sent = out.bytes_len() - start;
         let admitted = self.admit(now_us, sender, target, sent).and_then(|admitted| match (found, target) {
-            (Some(_), Some(ip)) => self.may_be_asked(now_us, ip, admitted),
+            (Some(_), Some(ip)) => self.may_be_asked(now_us, ip, admitted).inspect_err(|_| {
+                self.give_back(now_us, sender, sent, admitted);
+            }),
             _ => Ok(()),
         });
         match admitted {
@@ -222,10 +227,9 @@ impl Engine {
         sent: usize,
     ) -> Result<Admitted, Outcome> {
         let ip = sender.from.ip();
-        let hash = self.hash(ip);
-        let source = self.source_hash(ip, hash);
+        let registered = self.touch(now_us, sender);
+        let source = self.source_hash(ip, self.hash(ip));
         let Some(mut shard) = self.shard(source) else { return Err(Outcome::BogusSource) };
-        let registered = shard.registrations.touch(hash, sender.from, sender.via, now_us);
         let Some(limits) = shard.limits_of(ip) else { return Ok(Admitted { registered, limits: None }) };
         if !shard.may_answer(source, now_us) {
             return Err(Outcome::SourceLimit);
@@ -238,37 +242,41 @@ impl Engine {
         if !registered && !shard.may_send(source, sender.bytes, sent, now_us) {
             return Err(Outcome::UnregisteredLimit);
         }
-        drop(shard);
-        if !registered
-            && target.is_some()
-            && !self.unregistered.charge(
-                now_us,
-                limits.unregistered.cost_us(),
-                limits.unregistered.burst_us(),
-            )
-        {
+        let (cost_us, burst_us) = (limits.unregistered.cost_us(), limits.unregistered.burst_us());
+        if !registered && target.is_some() && !self.unregistered.charge(now_us, cost_us, burst_us) {
+            shard.give_back(source, sent, now_us);
             return Err(Outcome::UnregisteredLimit);
         }
         Ok(Admitted { registered, limits: Some(limits) })
     }
 
-    fn touch(&self, now_us: u64, sender: &Sender) {
-        let hash = self.hash(sender.from.ip());
-        if let Some(mut shard) = self.shard(self.source_hash(sender.from.ip(), hash)) {
-            shard.registrations.touch(hash, sender.from, sender.via, now_us);
+    /// What an admitted sender was charged for is not sent after all: its target is asked for too often.
+    fn give_back(&self, now_us: u64, sender: &Sender, sent: usize, admitted: Admitted) {
+        let (Some(limits), false) = (admitted.limits, admitted.registered) else { return };
+        let source = self.source_hash(sender.from.ip(), self.hash(sender.from.ip()));
+        if let Some(mut shard) = self.shard(source) {
+            shard.give_back(source, sent, now_us);
         }
+        self.unregistered.charge(now_us, -limits.unregistered.cost_us(), limits.unregistered.burst_us());
+    }
+
+    /// A sign of life of the sender. Gives whether it is registered.
+    fn touch(&self, now_us: u64, sender: &Sender) -> bool {
+        let hash = self.hash(sender.from.ip());
+        self.shard(hash)
+            .is_some_and(|mut shard| shard.registrations.touch(hash, sender.from, sender.via, now_us))
     }
 
     fn find(&self, now_us: u64, ip: IpAddr) -> Option<Target> {
         let hash = self.hash(ip);
-        self.shard(self.source_hash(ip, hash))?.registrations.find(hash, ip, now_us)
+        self.shard(hash)?.registrations.find(hash, ip, now_us)
     }
 
     fn may_be_asked(&self, now_us: u64, ip: IpAddr, asker: Admitted) -> Result<(), Outcome> {
         let Some(limits) = asker.limits else { return Ok(()) };
         let hash = self.hash(ip);
         let unregistered = (!asker.registered).then_some(limits.unregistered_target);
-        let allowed = self.shard(self.source_hash(ip, hash)).is_some_and(|mut shard| {
+        let allowed = self.shard(hash).is_some_and(|mut shard| {
             shard.registrations.may_be_asked(hash, ip, now_us, limits.target, unregistered)
         });
         if allowed { Ok(()) } else { Err(Outcome::TargetLimit) }
@@ -286,9 +294,11 @@ impl Engine {
         }
     }
 
-    fn shard(&self, source: u64) -> Option<parking_lot::MutexGuard<'_, Shard>> {
+    /// The shard of an address, for its registration, or of a source, for its limits. They may differ for IPv6: one
+    /// customer's addresses are spread over all shards, so that he cannot fill one of them.
+    fn shard(&self, hash: u64) -> Option<parking_lot::MutexGuard<'_, Shard>> {
         // Bits that neither the hash table nor the buckets go by. The number is a power of two.
-        let index = usize::try_from(source >> 20).unwrap_or(0) & (self.shards.len() - 1);
+        let index = usize::try_from(hash >> 20).unwrap_or(0) & (self.shards.len() - 1);
         self.shards.get(index).map(Mutex::lock)
     }
 }

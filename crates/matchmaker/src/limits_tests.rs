@@ -195,3 +195,39 @@ fn a_flood_of_new_sources_costs_no_honest_peer_its_place() {
         assert_eq!(limited.send(*peer, &connect(other)), Outcome::Matched);
     }
 }
+
+#[test]
+fn who_is_refused_for_others_is_not_charged_for_it() {
+    let mut limited = Limited::new(LegacyLimits::default());
+    let (victim, honest, other) = (addr(0), addr(1), addr(2));
+    limited.send(victim, REGISTER);
+    limited.send(other, REGISTER);
+    // Forged sources keep the victim's rate for the unregistered used up, for 100 seconds.
+    for step in 0..10_000_u32 {
+        limited.now_us += 10_000;
+        limited.send(addr(1_000_000 + step), &connect(victim));
+        if step % 50 == 0 {
+            limited.send(honest, &connect(victim));
+        }
+    }
+    let before = limited.sent_to(honest);
+    limited.send(honest, &connect(other));
+    assert_eq!(limited.sent_to(honest), before + 1);
+}
+
+#[test]
+fn one_ipv6_customer_cannot_throw_others_out_of_a_table_with_room() {
+    let mut limited = Limited::new(LegacyLimits::default());
+    let peers: Vec<SocketAddr> = (0..2_000).map(addr).collect();
+    for peer in &peers {
+        limited.send(*peer, REGISTER);
+    }
+    for host in 0..23_000_u128 {
+        limited.now_us += 5_000;
+        let ip = IpAddr::V6(((0x2001_0db8_0000_0001_u128 << 64) + host + 1).into());
+        assert_eq!(limited.send(SocketAddr::new(ip, 5), REGISTER), Outcome::Registered);
+    }
+    for (first, second) in peers.iter().zip(peers.iter().skip(1)) {
+        assert_eq!(limited.send(*first, &connect(*second)), Outcome::Matched);
+    }
+}

@@ -16,6 +16,8 @@ use crate::socket::{self, Listener, Shared};
 const RECEIVE_BUFFER_BYTES: usize = 4 << 20;
 /// Receive buffer below which the log warns, in bytes.
 const RECEIVE_BUFFER_LEAST_BYTES: usize = 1 << 20;
+/// Threads, and sockets, of an address at most: they come out of the runtime's pool for what blocks.
+const THREADS_MAX: usize = 32;
 /// How often expired registrations are taken away.
 const TICK: Duration = Duration::from_secs(1);
 /// Ticks between two lines of the log about what was dropped: however much a stranger sends, that is all it gets.
@@ -31,7 +33,8 @@ pub struct Matchmaker {
 impl Matchmaker {
     /// Binds the sockets.
     pub fn bind(settings: &MatchmakerSettings) -> Result<Self, Failure> {
-        let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        let threads = cores.min(THREADS_MAX);
         let mut listeners = Vec::new();
         for sockets in bind_udp(&settings.listen, threads, RECEIVE_BUFFER_BYTES)? {
             sockets.first().into_iter().for_each(check_receive_buffer);

@@ -67,4 +67,9 @@ impl Shard {
             }
         })
     }
+
+    /// The counterpart of [`Self::may_send`], for bytes that are not sent after all.
+    pub(crate) fn give_back(&mut self, source: u64, sent: usize, now_us: u64) {
+        self.may_send(source, sent, 0, now_us);
+    }
 }

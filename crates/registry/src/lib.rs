@@ -11,6 +11,7 @@ mod redis;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use peer_core::limits::FILES_PER_PEER_MAX;
 use peer_core::{ContentHash, FileName, Peer};
 
 pub use embedded::EmbeddedRegistry;
@@ -22,6 +23,9 @@ pub enum RegistryError {
     /// The store cannot be reached, or cannot keep up, now. Asking again later helps.
     #[error("the store is not available: {0}")]
     Unavailable(String),
+    /// The peer has [`peer_core::limits::FILES_PER_PEER_MAX`] files already.
+    #[error("a peer has at most {FILES_PER_PEER_MAX} files")]
+    TooManyFiles,
     /// The store cannot be opened with these settings, or is broken. Asking again does not help.
     #[error("{0}")]
     Broken(String),

@@ -5,7 +5,7 @@ use std::fmt;
 use actix_web::http::StatusCode;
 use actix_web::http::header::{ALLOW, HeaderValue, RETRY_AFTER};
 use actix_web::{HttpResponse, ResponseError};
-use peer_core::limits::BODY_MAX_BYTES;
+use peer_core::limits::{BODY_MAX_BYTES, FILES_PER_PEER_MAX};
 use registry::RegistryError;
 use serde::Serialize;
 
@@ -31,6 +31,8 @@ pub(crate) enum ApiError {
     NotFound,
     /// 405: there is, with other methods.
     MethodNotAllowed(&'static str),
+    /// 429: the peer has as many files as it may.
+    TooManyFiles,
     /// 503: the store is not there. The cause is logged by the store, not told.
     Unavailable,
 }
@@ -106,8 +108,11 @@ fn serialize_loc<S: serde::Serializer>(
 }
 
 impl From<RegistryError> for ApiError {
-    fn from(_: RegistryError) -> Self {
-        Self::Unavailable
+    fn from(error: RegistryError) -> Self {
+        match error {
+            RegistryError::TooManyFiles => Self::TooManyFiles,
+            RegistryError::Unavailable(_) | RegistryError::Broken(_) => Self::Unavailable,
+        }
     }
 }
 
@@ -121,6 +126,9 @@ impl fmt::Display for ApiError {
             Self::CrossSite => f.write_str("a page of another site may not change anything here"),
             Self::NotFound => f.write_str("Not Found"),
             Self::MethodNotAllowed(_) => f.write_str("Method Not Allowed"),
+            Self::TooManyFiles => {
+                write!(f, "a peer has at most {FILES_PER_PEER_MAX} files; remove some first")
+            }
             Self::Unavailable => f.write_str("the store is not available; try again"),
         }
     }
@@ -141,6 +149,7 @@ impl ResponseError for ApiError {
             Self::CrossSite => StatusCode::FORBIDDEN,
             Self::NotFound => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed(_) => StatusCode::METHOD_NOT_ALLOWED,
+            Self::TooManyFiles => StatusCode::TOO_MANY_REQUESTS,
             Self::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
         }
     }

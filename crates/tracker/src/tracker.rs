@@ -111,15 +111,20 @@ async fn sweep(app: &App, shutdown: &Shutdown) -> Result<(), Failure> {
             () = tokio::time::sleep(pause) => {}
         }
         pause = SWEEP_INTERVAL;
-        match app.registry.sweep().await {
+        let swept = tokio::select! {
+            // What is cut off is taken up by the next sweep.
+            () = shutdown.cancelled() => return Ok(()),
+            swept = app.registry.sweep() => swept,
+        };
+        match swept {
             Ok(swept) => {
                 app.metrics.swept(swept.mappings);
                 if swept.more {
                     pause = SWEEP_PAUSE;
                 }
             }
-            Err(RegistryError::Unavailable(reason)) => tracing::debug!(reason, "no sweep"),
             Err(error @ RegistryError::Broken(_)) => return Err(Failure::Run(error.to_string())),
+            Err(error) => tracing::debug!(%error, "no sweep"),
         }
     }
 }

@@ -96,13 +96,8 @@ impl Batch<'_> {
         self.writes.insert(&self.disk.peers, peer.to_bytes(), seen_ms.to_be_bytes());
     }
 
-    /// Deletes the peer and all of its files that were committed before.
-    pub(super) fn forget(&mut self, peer: Peer) -> Result<(), fjall::Error> {
-        for entry in self.disk.mappings.prefix(peer.to_bytes()) {
-            self.writes.remove(&self.disk.mappings, entry.key()?);
-        }
+    pub(super) fn forget(&mut self, peer: Peer) {
         self.writes.remove(&self.disk.peers, peer.to_bytes());
-        Ok(())
     }
 
     /// Writes the group and waits until the disk has it.

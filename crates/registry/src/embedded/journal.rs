@@ -13,14 +13,16 @@ use super::table::{Change, Table};
 use crate::RegistryError;
 
 /// Changes that wait for the disk, in changes. When they are as many, writes are refused.
-const QUEUE: usize = 65_536;
-/// Most changes of one group, in changes.
-const GROUP: usize = 16_384;
+const QUEUE: usize = 32_768;
+/// Most changes of one group, in changes: all that can wait, so that a change waits for one group at most besides its
+/// own.
+const GROUP: usize = QUEUE;
 /// Shortest time between two groups: under load one flush serves all writes of this time, and a change is on disk
 /// well within the second that is promised.
 const GROUP_INTERVAL: Duration = Duration::from_millis(100);
-/// How long a group may take before writes are refused, in ms: what is acknowledged has to be on disk in a second.
-const LAG_MAX_MS: u64 = 700;
+/// How long a group may take before writes are refused, in ms. What is acknowledged has to be on disk in a second, and
+/// may have to wait for a group that is on its way before its own.
+const LAG_MAX_MS: u64 = 400;
 
 pub(super) struct Journal {
     sender: mpsc::Sender<Change>,
@@ -69,9 +71,9 @@ impl Journal {
         })
     }
 
-    /// Takes note of a sign of life; where there is no room, the next one will do.
-    pub(super) fn try_send(&self, change: Change) {
-        let _ = self.sender.try_send(change);
+    /// Takes note of a sign of life. False where there is no room.
+    pub(super) fn try_send(&self, change: Change) -> bool {
+        self.sender.try_send(change).is_ok()
     }
 
     pub(super) fn ready(&self) -> Result<(), RegistryError> {
@@ -101,6 +103,14 @@ impl Journal {
     }
 }
 
+struct BrokenUnlessClosed(Arc<Progress>);
+
+impl Drop for BrokenUnlessClosed {
+    fn drop(&mut self) {
+        self.0.broken.store(true, Ordering::Relaxed);
+    }
+}
+
 struct Writer {
     disk: Disk,
     table: Arc<RwLock<Table>>,
@@ -110,11 +120,20 @@ struct Writer {
 }
 
 impl Writer {
+    /// An end that is not asked for, a panic in the engine say, is as good as a refused write.
     fn run(mut self) {
+        let guard = BrokenUnlessClosed(Arc::clone(&self.progress));
+        if self.write_until_closed() {
+            std::mem::forget(guard);
+        }
+    }
+
+    /// Gives whether it ended because it was told to.
+    fn write_until_closed(&mut self) -> bool {
         let mut last = Instant::now();
         loop {
             if self.receiver.blocking_recv_many(&mut self.changes, GROUP) == 0 {
-                return;
+                return true;
             }
             self.progress.group_since_ms.store(self.progress.now_ms(), Ordering::Relaxed);
             let mut closing = self.is_closing();
@@ -130,8 +149,7 @@ impl Writer {
             last = Instant::now();
             if let Err(error) = self.write() {
                 tracing::error!(%error, "the disk refused a write");
-                self.progress.broken.store(true, Ordering::Relaxed);
-                return;
+                return false;
             }
             self.progress.group_since_ms.store(0, Ordering::Relaxed);
             let took_ms = u64::try_from(last.elapsed().as_millis()).unwrap_or(u64::MAX);
@@ -139,13 +157,13 @@ impl Writer {
                 tracing::warn!(took_ms, "the disk is slow; changes were refused meanwhile");
             }
             if closing {
-                return;
+                return true;
             }
         }
     }
 
     fn is_closing(&self) -> bool {
-        self.changes.last().is_some_and(|change| matches!(change, Change::Close))
+        self.changes.iter().any(|change| matches!(change, Change::Close))
     }
 
     fn write(&mut self) -> Result<(), fjall::Error> {
@@ -157,11 +175,13 @@ impl Writer {
                     batch.put(peer, &file, &hash);
                     batch.seen(peer, seen_ms);
                 }
-                Change::Delete { peer, file } => batch.delete(peer, &file),
-                Change::Forget { peer } => {
-                    // It looks for the peer's files on disk, so what came before must be there.
-                    std::mem::replace(&mut batch, disk.batch()).commit()?;
-                    batch.forget(peer)?;
+                Change::Forget { peer, files, gone } => {
+                    for file in files {
+                        batch.delete(peer, &file);
+                    }
+                    if gone {
+                        batch.forget(peer);
+                    }
                 }
                 Change::Touched { peer } => {
                     let seen_ms = table.read().save_seen(peer);

@@ -63,7 +63,13 @@ impl EmbeddedRegistry {
 
     fn touch(&self, caller: Peer) {
         if self.table.read().touch(caller, now_ms()) {
-            self.journal.try_send(Change::Touched { peer: caller });
+            self.save_touch(caller);
+        }
+    }
+
+    fn save_touch(&self, caller: Peer) {
+        if !self.journal.try_send(Change::Touched { peer: caller }) {
+            self.table.read().untouch(caller);
         }
     }
 }
@@ -72,9 +78,7 @@ impl EmbeddedRegistry {
 impl Registry for EmbeddedRegistry {
     async fn add(&self, caller: Peer, file: &FileName, hash: &ContentHash) -> Result<(), RegistryError> {
         let now_ms = now_ms();
-        let added =
-            self.change(CHANGES_OF_A_CALL, |table, changes| table.add(caller, file, hash, now_ms, changes))?;
-        if added { Ok(()) } else { Err(RegistryError::Unavailable("the table is full".to_owned())) }
+        self.change(CHANGES_OF_A_CALL, |table, changes| table.add(caller, file, hash, now_ms, changes))?
     }
 
     async fn remove(&self, caller: Peer, peer: Peer, file: &FileName) -> Result<(), RegistryError> {
@@ -97,7 +101,7 @@ impl Registry for EmbeddedRegistry {
             (table.holders(file, limit, start, now_ms), table.touch(caller, now_ms))
         };
         if touched {
-            self.journal.try_send(Change::Touched { peer: caller });
+            self.save_touch(caller);
         }
         Ok(peers)
     }

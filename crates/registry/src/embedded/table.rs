@@ -1,24 +1,27 @@
+use peer_core::limits::FILES_PER_PEER_MAX;
 use peer_core::{ContentHash, FileName, Peer};
 use std::sync::Arc;
 
 use super::files::{FileId, Files};
 use super::hashes::Hashes;
 use super::peers::{PeerEntry, PeerId, Peers};
-use crate::{FilePage, FilesQuery, Swept};
+use crate::{FilePage, FilesQuery, RegistryError, Swept};
 
 /// Holders of a file that one read looks at, as a multiple of the limit: the dead among them that no sweep has
 /// taken away yet must not make a read long.
 const SCAN_FACTOR: usize = 16;
+
+/// Holders of a file that the listing looks at to find a living one, in peers. A file whose first so many all died since
+/// the last sweep is not listed until the next.
+const LISTING_SCAN: usize = 64;
 
 /// What a change to the table means for the disk.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Change {
     /// The peer has the file, and gave a sign of life with it.
     Put { peer: Peer, file: Arc<str>, hash: ContentHash, seen_ms: u64 },
-    /// The peer has the file no more.
-    Delete { peer: Peer, file: Arc<str> },
-    /// The peer has no file any more.
-    Forget { peer: Peer },
+    /// The peer has these files no more, and none at all where it is `gone`.
+    Forget { peer: Peer, files: Vec<Arc<str>>, gone: bool },
     /// The peer gave a sign of life; the table knows when.
     Touched { peer: Peer },
     /// Nothing comes after this.
@@ -74,22 +77,24 @@ impl Table {
         hash: &ContentHash,
         now_ms: u64,
         log: &mut Vec<Change>,
-    ) -> bool {
+    ) -> Result<(), RegistryError> {
         if let Some(id) = self.peers.find(peer)
             && !self.is_alive_id(id, now_ms)
         {
-            self.forget_files(id, usize::MAX);
-            log.push(Change::Forget { peer });
+            log.push(self.forget_files(peer, id, usize::MAX));
+        }
+        if self.is_full(peer, file) {
+            return Err(RegistryError::TooManyFiles);
         }
         let name = file.clone().into_shared();
         if !self.insert(peer, Arc::clone(&name), hash, now_ms) {
-            return false;
+            return Err(RegistryError::Unavailable("the numbers of the table have run out".to_owned()));
         }
         if let Some(entry) = self.peers.find(peer).and_then(|id| self.peers.get(id)) {
             entry.touch(now_ms);
             log.push(Change::Put { peer, file: name, hash: hash.clone(), seen_ms: entry.save() });
         }
-        true
+        Ok(())
     }
 
     /// A peer has a file no more. Nothing happens where it had not.
@@ -97,22 +102,28 @@ impl Table {
         let Some(peer_id) = self.peers.find(peer) else { return };
         let Some(file_id) = self.files.find(file.as_str()) else { return };
         if self.unlink(peer_id, file_id) {
-            log.push(Change::Delete { peer, file: file.clone().into_shared() });
-            self.drop_if_idle(peer_id);
+            let gone = self.drop_if_idle(peer_id);
+            log.push(Change::Forget { peer, files: vec![file.clone().into_shared()], gone });
         }
     }
 
     /// A peer has no file any more.
     pub(super) fn forget(&mut self, peer: Peer, log: &mut Vec<Change>) {
         let Some(id) = self.peers.find(peer) else { return };
-        self.forget_files(id, usize::MAX);
-        log.push(Change::Forget { peer });
+        log.push(self.forget_files(peer, id, usize::MAX));
     }
 
     /// A sign of life of a peer that is alive. True when the caller is to see that it gets to disk.
     pub(super) fn touch(&self, peer: Peer, now_ms: u64) -> bool {
         let Some(entry) = self.peers.find(peer).and_then(|id| self.peers.get(id)) else { return false };
         self.is_alive(entry, now_ms) && entry.touch(now_ms)
+    }
+
+    /// A sign of life did not get to the journal: the next one shall try again.
+    pub(super) fn untouch(&self, peer: Peer) {
+        if let Some(entry) = self.peers.find(peer).and_then(|id| self.peers.get(id)) {
+            entry.save();
+        }
     }
 
     /// The last sign of life of a peer, to be written to disk.
@@ -179,12 +190,12 @@ impl Table {
             }
             let (peer, files) = (entry.peer, entry.files.len());
             let room = most_mappings.saturating_sub(swept.mappings);
-            swept.mappings += self.forget_files(id, room);
+            log.push(self.forget_files(peer, id, room));
+            swept.mappings += files.min(room);
             if files > room {
                 break;
             }
             swept.peers += 1;
-            log.push(Change::Forget { peer });
         }
         swept.more = true;
         swept
@@ -202,6 +213,12 @@ impl Table {
         self.peers.len()
     }
 
+    fn is_full(&self, peer: Peer, file: &FileName) -> bool {
+        let Some(entry) = self.peers.find(peer).and_then(|id| self.peers.get(id)) else { return false };
+        let has_it = || self.files.find(file.as_str()).is_some_and(|id| entry.files.contains(&id));
+        entry.files.len() >= FILES_PER_PEER_MAX && !has_it()
+    }
+
     fn dies_at(&self, seen_ms: u64) -> u64 {
         if self.peer_ttl_ms == 0 { u64::MAX } else { seen_ms.saturating_add(self.peer_ttl_ms) }
     }
@@ -215,20 +232,21 @@ impl Table {
     }
 
     fn has_living_holder(&self, id: FileId, now_ms: u64) -> bool {
-        self.files.get(id).is_some_and(|file| file.holders.keys().any(|id| self.is_alive_id(*id, now_ms)))
+        let Some(file) = self.files.get(id) else { return false };
+        file.holders.keys().take(LISTING_SCAN).any(|id| self.is_alive_id(*id, now_ms))
     }
 
-    /// Takes at most `most` files away from a peer, and the peer itself with the last. Gives their number.
-    fn forget_files(&mut self, id: PeerId, most: usize) -> usize {
-        let mut taken = 0;
-        while taken < most
-            && let Some(file) = self.peers.get(id).and_then(|entry| entry.files.last().copied())
+    /// Takes at most `most` files away from a peer, and the peer itself with the last.
+    fn forget_files(&mut self, peer: Peer, id: PeerId, most: usize) -> Change {
+        let mut files = Vec::new();
+        while files.len() < most
+            && let Some(file_id) = self.peers.get(id).and_then(|entry| entry.files.last().copied())
         {
-            self.unlink(id, file);
-            taken += 1;
+            files.extend(self.files.get(file_id).map(|file| Arc::clone(&file.name)));
+            self.unlink(id, file_id);
         }
-        self.drop_if_idle(id);
-        taken
+        let gone = self.drop_if_idle(id);
+        Change::Forget { peer, files, gone }
     }
 
     /// Takes one mapping out of all indexes. False where there is none.
@@ -248,10 +266,13 @@ impl Table {
         true
     }
 
-    fn drop_if_idle(&mut self, id: PeerId) {
-        if self.peers.get(id).is_some_and(|entry| entry.files.is_empty()) {
+    /// Forgets a peer that has no file. Gives whether it had none.
+    fn drop_if_idle(&mut self, id: PeerId) -> bool {
+        let idle = self.peers.get(id).is_some_and(|entry| entry.files.is_empty());
+        if idle {
             self.peers.remove(id);
         }
+        idle
     }
 }
 

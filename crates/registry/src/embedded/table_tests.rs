@@ -74,10 +74,12 @@ impl Replay {
                 Change::Put { peer, file, hash, .. } => {
                     self.0.insert((peer, file.to_string()), hash);
                 }
-                Change::Delete { peer, file } => {
-                    self.0.remove(&(peer, file.to_string()));
+                Change::Forget { peer, files, gone } => {
+                    for file in files {
+                        assert!(self.0.remove(&(peer, file.to_string())).is_some());
+                    }
+                    assert_eq!(gone, !self.0.keys().any(|(other, _)| *other == peer));
                 }
-                Change::Forget { peer } => self.0.retain(|(other, _), _| *other != peer),
                 Change::Touched { .. } | Change::Close => {}
             }
         }
@@ -88,7 +90,7 @@ fn run(table: &mut Table, model: &mut Model, replay: &mut Replay, step: Step, no
     let mut log = Vec::new();
     match step {
         Step::Add { peer: id, file: name, hash: value } => {
-            assert!(table.add(peer(id), &file(name), &hash(value), *now_ms, &mut log));
+            assert_eq!(table.add(peer(id), &file(name), &hash(value), *now_ms, &mut log), Ok(()));
             let alive = model.is_alive(id, *now_ms);
             let entry = model.peers.entry(id).or_default();
             if !alive {
@@ -216,4 +218,20 @@ fn pages_of_names_go_through_all_of_them_once_in_order() {
     let mut expected: Vec<String> = (0..25).map(|number| file(number).to_string()).collect();
     expected.sort();
     assert_eq!(names, expected);
+}
+
+#[test]
+fn a_peer_has_a_bounded_number_of_files_and_may_renew_each() {
+    let mut table = Table::new(0);
+    for number in 0..FILES_PER_PEER_MAX {
+        table.insert(peer(1), format!("site/{number}").into(), &hash(0), 0);
+    }
+    let mut log = Vec::new();
+    let add = |table: &mut Table, id, name: &str, log: &mut Vec<Change>| {
+        table.add(peer(id), &name.parse().unwrap(), &hash(1), 1, log)
+    };
+    assert_eq!(add(&mut table, 1, "one-more", &mut log), Err(RegistryError::TooManyFiles));
+    assert_eq!(log, []);
+    assert_eq!(add(&mut table, 1, "site/7", &mut log), Ok(()));
+    assert_eq!(add(&mut table, 2, "one-more", &mut log), Ok(()));
 }

@@ -2,6 +2,7 @@
 
 use deadpool_redis::redis::Pipeline;
 use peer_core::keys::{self, Expiry};
+use peer_core::limits::FILES_PER_PEER_MAX;
 use peer_core::{ContentHash, FileName, Peer};
 
 use super::scripts::Scripts;
@@ -11,7 +12,7 @@ use super::ttl::Ttls;
 const ANY_TIME: &str = "inf";
 
 /// `peer` publishes `file`, in one transaction. The answer begins with that of `peer_add`: 0 means that
-/// nothing was done for the peer since it has to be forgotten first.
+/// nothing was done for the peer since it has to be forgotten first, -1 that it has too many files.
 pub(super) fn add(
     pipe: &mut Pipeline,
     scripts: &Scripts,
@@ -28,7 +29,8 @@ pub(super) fn add(
             .key(keys::peer_files(peer))
             .arg(file.as_str())
             .arg(ttls.of(Expiry::Peer))
-            .arg(ttls.of(Expiry::Index)),
+            .arg(ttls.of(Expiry::Index))
+            .arg(FILES_PER_PEER_MAX),
     );
     pipe.invoke_script(
         scripts
@@ -41,11 +43,14 @@ pub(super) fn add(
     )
     .ignore();
     pipe.zadd(keys::names_of(file), file.as_str(), 0).ignore();
-    if ttls.peers_die() {
-        // At once due: the sweep finds it alive and learns from its expiry when to come back. So no clock but
-        // that of Redis is needed here.
-        pipe.cmd("ZADD").arg(keys::due_of(peer)).arg("NX").arg(0).arg(&peer_text).ignore();
-    }
+    // Also where peers live for ever: the setting may change.
+    make_due(pipe, peer);
+}
+
+/// The sweep is to look at `peer`, unless it has a date already. It is due at once: the sweep finds it alive and learns
+/// from its expiry when to come back, so that no clock but that of Redis is needed here.
+pub(super) fn make_due(pipe: &mut Pipeline, peer: Peer) {
+    pipe.cmd("ZADD").arg(keys::due_of(peer)).arg("NX").arg(0).arg(peer.to_string()).ignore();
 }
 
 /// A sign of life of `peer`.

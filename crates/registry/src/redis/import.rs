@@ -29,6 +29,17 @@ struct Taken {
     refused: usize,
 }
 
+/// Whether there is nothing of ours yet: a volume of the original is then taken over before anyone is answered. Later
+/// it is looked for beside the requests, since a scan takes as long as our own data are large.
+pub(super) async fn is_first_start(connection: &mut MultiplexedConnection) -> RedisResult<bool> {
+    let mut ours = pipe();
+    for shard in 0..keys::SHARDS {
+        ours.exists(keys::names(shard));
+    }
+    let ours: Vec<bool> = ours.query_async(connection).await?;
+    Ok(!ours.contains(&true))
+}
+
 /// Does nothing where it was done before or where there is nothing of the original.
 pub(super) async fn take_over(
     connection: &mut MultiplexedConnection,

@@ -1,3 +1,4 @@
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -26,6 +27,9 @@ const CHECK_INTERVAL: Duration = Duration::from_millis(250);
 /// How long to wait between two attempts to connect: with the two time-outs, well below a second until a Redis
 /// that came back serves again.
 const RETRY_INTERVAL: Duration = Duration::from_millis(100);
+
+/// Failed attempts in a row after which it is said that Redis is not available: about half a second.
+const FAILURES_TO_WARN: u32 = 5;
 
 /// Shortest time between two lines about failed commands: a full or read-only Redis fails every one.
 const COMPLAINT_INTERVAL: Duration = Duration::from_secs(10);
@@ -137,33 +141,36 @@ struct Keeper {
 
 impl Keeper {
     async fn run(self) {
-        let mut failing = false;
+        let mut state = State::default();
         loop {
-            match self.serve_one_connection(&mut failing).await {
-                Ok(never) => match never {},
-                // Said once for each outage, whatever its length.
-                Err(error) if !failing => {
-                    failing = true;
-                    tracing::warn!(error, "Redis is not available");
-                }
-                Err(error) => tracing::debug!(error, "Redis is still not available"),
-            }
+            let Err(error) = self.serve_one_connection(&mut state).await;
             self.sender.send_replace(None);
+            state.failures = state.failures.saturating_add(1);
+            // Said once for each outage, whatever its length, and not while Redis and we only start together.
+            if state.failures == FAILURES_TO_WARN {
+                tracing::warn!(error, "Redis is not available");
+            } else {
+                tracing::debug!(error, "Redis is not available");
+            }
             tokio::time::sleep(RETRY_INTERVAL).await;
         }
     }
 
-    async fn serve_one_connection(&self, failing: &mut bool) -> Result<std::convert::Infallible, String> {
+    async fn serve_one_connection(&self, state: &mut State) -> Result<Infallible, String> {
         let pooled = self.pool.get().await.map_err(|error| error.to_string())?;
         // Out of the pool for good: its recycling would only repeat what the check below does.
         let mut connection = deadpool_redis::Connection::take(pooled);
         self.scripts.load(&mut connection).await.map_err(|error| error.to_string())?;
-        import::take_over(&mut connection, &self.scripts, self.ttls)
-            .await
-            .map_err(|error| error.to_string())?;
+        let first_start = import::is_first_start(&mut connection).await.map_err(|error| error.to_string())?;
+        if first_start {
+            self.take_over(&mut connection, state).await?;
+        }
         self.sender.send_replace(Some(connection.clone()));
-        *failing = false;
+        state.failures = 0;
         tracing::info!("Redis is available");
+        if !first_start {
+            self.take_over(&mut connection, state).await?;
+        }
         loop {
             redis::cmd("PING").exec_async(&mut connection).await.map_err(|error| error.to_string())?;
             tokio::select! {
@@ -172,4 +179,28 @@ impl Keeper {
             }
         }
     }
+
+    /// Once a process: what is not there at the start does not come later.
+    async fn take_over(
+        &self,
+        connection: &mut MultiplexedConnection,
+        state: &mut State,
+    ) -> Result<(), String> {
+        if !state.taken_over {
+            import::take_over(connection, &self.scripts, self.ttls)
+                .await
+                .map_err(|error| error.to_string())?;
+            state.taken_over = true;
+        }
+        Ok(())
+    }
+}
+
+/// What a [`Keeper`] remembers from one connection to the next.
+#[derive(Default)]
+struct State {
+    /// Attempts in a row that failed.
+    failures: u32,
+    /// Whether the original's data were looked for.
+    taken_over: bool,
 }

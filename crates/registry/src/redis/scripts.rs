@@ -9,7 +9,8 @@ pub(super) struct Scripts {
     pub(super) file_drop: Script,
     pub(super) touch: Script,
     pub(super) peers: Script,
-    pub(super) pop_dead: Script,
+    pub(super) doomed: Script,
+    pub(super) dropped: Script,
     pub(super) unlist: Script,
     pub(super) due: Script,
     pub(super) renew: Script,
@@ -23,7 +24,8 @@ impl Scripts {
             file_drop: Script::new(include_str!("scripts/file_drop.lua")),
             touch: Script::new(include_str!("scripts/touch.lua")),
             peers: Script::new(include_str!("scripts/peers.lua")),
-            pop_dead: Script::new(include_str!("scripts/pop_dead.lua")),
+            doomed: Script::new(include_str!("scripts/doomed.lua")),
+            dropped: Script::new(include_str!("scripts/dropped.lua")),
             unlist: Script::new(include_str!("scripts/unlist.lua")),
             due: Script::new(include_str!("scripts/due.lua")),
             renew: Script::new(include_str!("scripts/renew.lua")),
@@ -32,8 +34,8 @@ impl Scripts {
 
     /// Makes Redis know all of them; a pipeline can then name them by their hashes.
     pub(super) async fn load(&self, connection: &mut MultiplexedConnection) -> RedisResult<()> {
-        let Self { peer_add, file_add, file_drop, touch, peers, pop_dead, unlist, due, renew } = self;
-        for script in [peer_add, file_add, file_drop, touch, peers, pop_dead, unlist, due, renew] {
+        let Self { peer_add, file_add, file_drop, touch, peers, doomed, dropped, unlist, due, renew } = self;
+        for script in [peer_add, file_add, file_drop, touch, peers, doomed, dropped, unlist, due, renew] {
             script.load_async(connection).await?;
         }
         Ok(())

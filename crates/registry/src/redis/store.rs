@@ -36,22 +36,25 @@ impl RedisRegistry {
         Ok(Self { link: Link::open(url, ttls)?, ttls })
     }
 
-    /// Drops all mappings of a peer that is dead. Stops by itself when the peer comes back to life.
+    /// Drops all mappings of a peer that is dead. Stops by itself when the peer comes back to life. What is cut off on
+    /// the way can be done again: a name leaves the peer's index after its mapping is gone.
     pub(super) async fn forget(&self, peer: Peer) -> Result<usize, RegistryError> {
         let scripts = self.link.scripts();
+        let (seen, files) = (keys::peer_seen(peer), keys::peer_files(peer));
         let mut forgotten = 0;
         loop {
-            let mut pop = pipe();
-            pop.invoke_script(
-                scripts.pop_dead.key(keys::peer_seen(peer)).key(keys::peer_files(peer)).arg(FORGET_BATCH),
-            );
-            let (answer,): (Vec<String>,) = self.link.query(&pop).await?;
-            let Some((popped_us, names)) = answer.split_first() else { return Ok(forgotten) };
+            let mut doomed = pipe();
+            doomed.invoke_script(scripts.doomed.key(&seen).key(&files).arg(FORGET_BATCH));
+            let (answer,): (Vec<String>,) = self.link.query(&doomed).await?;
+            let Some((read_us, names)) = answer.split_first() else { return Ok(forgotten) };
             if names.is_empty() {
                 return Ok(forgotten);
             }
+            self.drop_mappings(peer, names, read_us).await?;
+            let mut dropped = pipe();
+            dropped.invoke_script(scripts.dropped.key(&seen).key(&files).arg(names)).ignore();
+            let () = self.link.query(&dropped).await?;
             forgotten += names.len();
-            self.drop_mappings(peer, names, popped_us).await?;
         }
     }
 
@@ -113,11 +116,16 @@ impl Registry for RedisRegistry {
         let mut add = Self::transaction();
         commands::add(&mut add, self.link.scripts(), self.ttls, caller, file, hash);
         for _ in 0..ADD_TRIES {
-            let (done,): (bool,) = self.link.query(&add).await?;
-            if done {
-                return Ok(());
-            }
-            self.forget(caller).await?;
+            let (done,): (i64,) = self.link.query(&add).await?;
+            match done {
+                1 => return Ok(()),
+                -1 => {
+                    // The file's part of the publish was done.
+                    self.remove(caller, caller, file).await?;
+                    return Err(RegistryError::TooManyFiles);
+                }
+                _ => self.forget(caller).await?,
+            };
         }
         Err(RegistryError::Unavailable("the peer dies faster than it can publish".to_owned()))
     }
@@ -132,12 +140,12 @@ impl Registry for RedisRegistry {
 
     async fn remove_peer(&self, caller: Peer, peer: Peer) -> Result<(), RegistryError> {
         let mut die = Self::transaction();
-        // Dead from here on, for all readers; what follows only clears up.
+        // Dead from here on, for all readers; what follows only clears up, and the sweep does it when we are cut off.
         die.del(keys::peer_seen(peer)).ignore();
-        die.zrem(keys::due_of(peer), peer.to_string()).ignore();
+        commands::make_due(&mut die, peer);
         commands::touch(&mut die, self.link.scripts(), self.ttls, caller);
         let () = self.link.query(&die).await?;
-        self.forget(peer).await.map(|_| ())
+        self.bury(peer).await.map(|_| ())
     }
 
     async fn peers(&self, caller: Peer, file: &FileName, limit: usize) -> Result<Vec<Peer>, RegistryError> {
@@ -160,12 +168,11 @@ impl Registry for RedisRegistry {
         }
         commands::touch(&mut read, self.link.scripts(), self.ttls, caller);
         let living: Vec<Vec<String>> = self.link.query(&read).await?;
-        let files = files
-            .iter()
-            .zip(living)
-            .filter(|(_, peers)| !peers.is_empty())
-            .map(|(file, _)| file.to_string())
-            .collect();
+        let (shown, dead): (Vec<_>, Vec<_>) =
+            files.iter().zip(living).partition(|(_, peers)| !peers.is_empty());
+        // Names whose indexes expired while no tracker ran are found by nobody else.
+        self.unlist(dead.into_iter().map(|(file, _)| file)).await?;
+        let files = shown.into_iter().map(|(file, _)| file.to_string()).collect();
         Ok(FilePage { files, last, more })
     }
 

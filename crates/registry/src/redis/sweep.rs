@@ -61,23 +61,28 @@ impl RedisRegistry {
             return Ok(None);
         }
         if left_ms == -1 {
-            // Published while peers lived for ever: it gets an expiry with its next sign of life, and is looked
-            // at again when that could have run out.
+            // Published while peers lived for ever. Its life begins to run out now, unless it shows a sign of it.
+            let mut expire = pipe();
+            expire.cmd("PEXPIRE").arg(keys::peer_seen(peer)).arg(self.ttls.of(Expiry::Peer)).ignore();
+            let () = self.link.query(&expire).await?;
             self.set_due(peer, "XX", now_ms.saturating_add(self.ttls.of(Expiry::Peer))).await?;
             return Ok(None);
         }
+        self.bury(peer).await.map(Some)
+    }
+
+    /// Clears up behind a dead peer, and has it looked at no more when that is done. Gives how many mappings went.
+    pub(super) async fn bury(&self, peer: Peer) -> Result<usize, RegistryError> {
+        let forgotten = self.forget(peer).await?;
         let mut undue = pipe();
         undue.zrem(keys::due_of(peer), peer.to_string()).ignore();
-        let () = self.link.query(&undue).await?;
-        let forgotten = self.forget(peer).await?;
-        let mut look_again = pipe();
-        look_again.exists(keys::peer_seen(peer));
-        let (alive,): (bool,) = self.link.query(&look_again).await?;
+        undue.exists(keys::peer_seen(peer));
+        let (alive,): (bool,) = self.link.query(&undue).await?;
         if alive {
-            // It published between the look and the removal from the due set, and counts on being in there.
-            self.set_due(peer, "NX", now_ms).await?;
+            // It published meanwhile, and counts on being in the due set.
+            self.set_due(peer, "NX", 0).await?;
         }
-        Ok(Some(forgotten))
+        Ok(forgotten)
     }
 
     async fn set_due(&self, peer: Peer, condition: &str, at_ms: u64) -> Result<(), RegistryError> {

@@ -138,3 +138,53 @@ async fn two_trackers_on_one_redis_agree_and_share_the_sweep() {
     assert_eq!(swept, 40, "each mapping went once");
     assert_eq!(keys(server(&one)), [""; 0]);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_peer_has_a_bounded_number_of_files_and_may_renew_each() {
+    let store = Store::redis(60).await;
+    store.add("203.0.113.5", "site/1", "abc").await;
+    let fill = "for i = 1, tonumber(ARGV[1]) do redis.call('SADD', KEYS[1], 'site/' .. i) end";
+    let most = peer_core::limits::FILES_PER_PEER_MAX.to_string();
+    server(&store).command(&["EVAL", fill, "1", "p2p:{p:203.0.113.5}:files", &most]);
+    let (peer, hash) = ("203.0.113.5".parse().unwrap(), "abc".parse().unwrap());
+    let refused = store.registry.add(peer, &"one-more".parse().unwrap(), &hash).await;
+    assert_eq!(refused, Err(RegistryError::TooManyFiles));
+    assert_eq!(store.peers("one-more").await, set([]));
+    assert_eq!(store.registry.add(peer, &"site/1".parse().unwrap(), &hash).await, Ok(()));
+    assert_eq!(store.files("", 10).await, ["site/1"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn names_that_nothing_stands_behind_any_more_go_with_the_first_look() {
+    let store = Store::redis(60).await;
+    store.add("203.0.113.5", "a", "abc").await;
+    // As after a time without any tracker, in which all keys with an expiry went.
+    for key in
+        ["p2p:{f:a}:peers", "p2p:{f:a}:hashes", "p2p:{p:203.0.113.5}:files", "p2p:{p:203.0.113.5}:seen"]
+    {
+        server(&store).command(&["DEL", key]);
+    }
+    assert_eq!(store.files("", 10).await, [""; 0]);
+    assert_eq!(store.sweep().await, 0);
+    assert_eq!(keys(server(&store)), [""; 0]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn peers_that_lived_for_ever_die_when_the_setting_changes() {
+    let store = Store::redis(0).await;
+    store.add("203.0.113.5", "a", "abc").await;
+    let store = store.reopen(1).await;
+    eventually("swept", || async { store.sweep().await == 1 }).await;
+    assert_eq!(keys(server(&store)), [""; 0]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_departure_that_was_cut_off_is_ended_by_the_sweep() {
+    let store = Store::redis(60).await;
+    store.add("203.0.113.5", "a", "abc").await;
+    store.add("203.0.113.5", "b", "abc").await;
+    // All that a tracker did before it was killed.
+    server(&store).command(&["DEL", "p2p:{p:203.0.113.5}:seen"]);
+    assert_eq!(store.sweep().await, 2);
+    assert_eq!(keys(server(&store)), [""; 0]);
+}
