@@ -97,6 +97,15 @@ pub(crate) fn sweep() {
             }
         }
     }
+    let tags = docker(&["image", "ls", "--format={{.Repository}}:{{.Tag}}"]).unwrap_or_default();
+    for tag in tags.lines().filter(|tag| tag.rsplit(':').next().is_some_and(owner_is_gone)) {
+        remove_tag(tag);
+    }
+}
+
+/// Takes a tag off an image. The image itself stays, as a part of the build's cache.
+pub fn remove_tag(tag: &str) {
+    let _ = docker(&["image", "rm", "--no-prune", tag]);
 }
 
 /// Whether this is a [`unique_name`] of a test process that has ended. False for whatever is not ours.
