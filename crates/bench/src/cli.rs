@@ -5,14 +5,15 @@ use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 
-use crate::compare::{CompareHttpArgs, CompareUdpArgs};
+use crate::compare::{CompareHttpArgs, CompareUdpArgs, RegistrationsArgs};
+use crate::flood::FloodArgs;
 use crate::http::HttpArgs;
 use crate::http::bare::BareHttpArgs;
 use crate::interrupt::{Interrupted, unless_interrupted};
 use crate::mappings::MappingsArgs;
 use crate::udp::UdpArgs;
 use crate::udp::echo::UdpEchoArgs;
-use crate::{compare, http, mappings, udp};
+use crate::{compare, flood, http, mappings, udp};
 
 /// Exit code of a program that a signal stopped, by custom of shells.
 const INTERRUPTED: u8 = 130;
@@ -38,6 +39,8 @@ enum Command {
     #[command(subcommand)]
     Compare(Compare),
     Mappings(MappingsArgs),
+    Registrations(RegistrationsArgs),
+    Flood(FloodArgs),
 }
 
 /// Measure our servers and the bare limit in turns
@@ -67,6 +70,8 @@ fn dispatch(command: &Command) -> anyhow::Result<()> {
         Command::Compare(Compare::Http(args)) => measure(compare::http(args)),
         Command::Compare(Compare::Udp(args)) => measure(compare::udp(args)),
         Command::Mappings(args) => measure(mappings::run(args)),
+        Command::Registrations(args) => measure(compare::registrations(args)),
+        Command::Flood(args) => measure(flood::run(args)),
     }
 }
 

@@ -14,6 +14,7 @@
 mod cli;
 mod compare;
 mod figures;
+mod flood;
 mod http;
 mod interrupt;
 mod latency;

@@ -38,6 +38,36 @@ pub(crate) async fn watch(mut clients: Clients, tally: &SharedTally, moved: impl
     }
 }
 
+/// Lets every client do its work in a task of its own. Gives back those that came to its end: all, unless the load was
+/// given up.
+pub(crate) async fn all<Client: Send + 'static, Work>(
+    clients: Vec<Client>,
+    tally: &SharedTally,
+    moved: impl Fn(),
+    work: impl Fn(Client) -> Work,
+) -> anyhow::Result<Vec<Client>>
+where
+    Work: Future<Output = anyhow::Result<Client>> + Send + 'static,
+{
+    let (done, mut back) = tokio::sync::mpsc::unbounded_channel();
+    let mut tasks = Clients::new();
+    for client in clients {
+        let (work, done) = (work(client), done.clone());
+        tasks.spawn(async move {
+            // Nobody waits for it where the load was given up.
+            _ = done.send(work.await?);
+            Ok(())
+        });
+    }
+    drop(done);
+    watch(tasks, tally, moved).await?;
+    let mut clients = Vec::new();
+    while let Some(client) = back.recv().await {
+        clients.push(client);
+    }
+    Ok(clients)
+}
+
 /// The pace of a load that runs for some time: closed loop, or open loop at a rate.
 pub(crate) fn pace(length: Duration, rate: Option<f64>) -> Pace {
     match rate {

@@ -116,6 +116,7 @@ pub(crate) async fn run(args: &MappingsArgs) -> anyhow::Result<()> {
             body: &format!("{table}\n{NOTES}"),
             figures: &figures,
             charts: &[],
+            curves: &[],
         }
         .write(directory)?;
     }

@@ -125,7 +125,7 @@ fn wait_for<T>(what: &str, look: impl Fn() -> Option<T>) -> T {
 fn a_comparison_that_is_interrupted_leaves_nothing_behind() {
     let temporary = tempfile::tempdir().unwrap();
     let mut comparison = bench()
-        .args(["compare", "udp", "--rounds", "1", "--duration", "1m"])
+        .args(["compare", "udp", "--rounds", "1", "--duration", "1m", "--registrations", "1000"])
         .env("TMPDIR", temporary.path())
         .stderr(Stdio::null())
         .spawn()

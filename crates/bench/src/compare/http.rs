@@ -163,6 +163,7 @@ pub(crate) async fn run(args: &CompareHttpArgs) -> anyhow::Result<()> {
             body: &format!("{}\n{table}\n{}", method(args), notes()),
             figures: &figures,
             charts: &charts(&rows),
+            curves: &[],
         }
         .write(directory)?;
     }

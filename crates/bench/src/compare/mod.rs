@@ -1,9 +1,12 @@
 //! Our servers and the bare limits, measured in turns on the same machine in the same minutes.
 
+mod filled;
 mod http;
 mod meter;
+mod registrations;
 mod summary;
 mod udp;
 
 pub(crate) use http::{CompareHttpArgs, run as http};
+pub(crate) use registrations::{RegistrationsArgs, run as registrations};
 pub(crate) use udp::{CompareUdpArgs, run as udp};

@@ -11,23 +11,26 @@ use serde::Serialize;
 use crate::cli::length;
 use crate::figures::{milliseconds, thousands};
 use crate::report::{Bar, Chart, Circumstances, Report, Table};
-use crate::servers::{self, ServerProcess, matchmaker};
+use crate::servers::{self, ServerProcess};
+use crate::udp::addresses::MANY;
 use crate::udp::{Load, Mode};
 
+use super::filled::Filled;
 use super::meter::Meter;
 use super::summary::{Row, Sample, fail_on_errors, summarize};
 
 const EXAMPLES: &str = "\
 Examples:
   bench compare udp
+  bench compare udp --registrations 1000000
   bench compare udp --pairs 200 --report docs/benchmarks";
 
 /// Measure the matchmaker against the bare limit
 ///
 /// Starts, in turns and each fresh in every round: the bare limit (`bench udp-echo`) and the `matchmaker` beside this
-/// program, without limits for legacy peers. Registrations and connects are measured in a closed loop of pairs of
-/// peers, each peer on an address of its own. Every answer is checked; an answer that is not there after a second
-/// is lost.
+/// program, without limits for legacy peers and filled with live registrations. Registrations and connects are
+/// measured in a closed loop of pairs of peers, each peer on an address of its own. Every answer is checked; an
+/// answer that is not there after a second is lost.
 ///
 /// The table shows the median over the rounds: answers a second, CPU time of the server process an answer, and both
 /// as a ratio to the bare limit in the same round.
@@ -40,6 +43,9 @@ pub(crate) struct CompareUdpArgs {
     /// How long each operation is measured in a round: 500ms, 5s, 1m
     #[arg(long, default_value = "5s", value_parser = length)]
     duration: Duration,
+    /// Registrations, each of another address, that the matchmaker keeps beside those of the pairs
+    #[arg(long, default_value_t = 100_000, value_parser = clap::value_parser!(u32).range(0..=i64::from(MANY)))]
+    registrations: u32,
     /// Pairs of peers, each with one exchange on the way
     #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u16).range(1..=10_000))]
     pairs: u16,
@@ -67,6 +73,7 @@ const ORIGINAL_CPU_US: [(&str, f64); 2] = [(REGISTER, 36.0), (CONNECT, 29.0)];
 
 #[derive(Serialize)]
 struct Figures<'a> {
+    registrations: u32,
     pairs: u16,
     seconds_each: f64,
     original_cpu_us: BTreeMap<&'static str, f64>,
@@ -91,6 +98,7 @@ pub(crate) async fn run(args: &CompareUdpArgs) -> anyhow::Result<()> {
     println!("{}\n{table}", circumstances.describe());
     if let Some(directory) = &args.report {
         let figures = Figures {
+            registrations: args.registrations,
             pairs: args.pairs,
             seconds_each: args.duration.as_secs_f64(),
             original_cpu_us: ORIGINAL_CPU_US.into_iter().collect(),
@@ -104,22 +112,34 @@ pub(crate) async fn run(args: &CompareUdpArgs) -> anyhow::Result<()> {
             body: &format!("{}\n{table}\n{NOTES}", method(args)),
             figures: &figures,
             charts: &charts(&rows),
+            curves: &[],
         }
         .write(directory)?;
     }
     fail_on_errors(&samples)
 }
 
-async fn start(name: &str) -> anyhow::Result<(ServerProcess, SocketAddr)> {
-    if name == OURS { matchmaker::start().await } else { servers::own("udp-echo", &[]).await }
+async fn measure(name: &'static str, round: u16, args: &CompareUdpArgs) -> anyhow::Result<Vec<Sample>> {
+    let ours = [(REGISTER, Mode::Register), (CONNECT, Mode::Connect)];
+    if name == OURS {
+        let mut filled = Filled::start(args.registrations).await?;
+        let (process, address) = filled.server();
+        let samples = run_loads(name, round, args, process, address, &ours).await?;
+        filled.check().await?;
+        return Ok(samples);
+    }
+    let (mut process, address) = servers::own("udp-echo", &[]).await?;
+    run_loads(name, round, args, &mut process, address, &[(ECHO, Mode::Echo)]).await
 }
 
-async fn measure(name: &'static str, round: u16, args: &CompareUdpArgs) -> anyhow::Result<Vec<Sample>> {
-    let (mut server, address) = start(name).await?;
-    let operations: &[(&'static str, Mode)] = match name {
-        OURS => &[(REGISTER, Mode::Register), (CONNECT, Mode::Connect)],
-        _ => &[(ECHO, Mode::Echo)],
-    };
+async fn run_loads(
+    name: &'static str,
+    round: u16,
+    args: &CompareUdpArgs,
+    server: &mut ServerProcess,
+    address: SocketAddr,
+    operations: &[(&'static str, Mode)],
+) -> anyhow::Result<Vec<Sample>> {
     let mut samples = Vec::new();
     for (operation, mode) in operations {
         let what = format!("round {round}/{}: {name}, {operation}", args.rounds);
@@ -204,10 +224,14 @@ fn charts(rows: &[Row]) -> Vec<Chart> {
 fn method(args: &CompareUdpArgs) -> String {
     format!(
         "{} pairs of peers in a closed loop, each peer with a socket on an address of its own (127.0.0.0/8), from one \
-         thread of the same machine; {} rounds of {:?} for each operation after a warm-up of {WARM_UP:?}, every server \
+         thread of the same machine; the matchmaker keeps {} more registrations, each of another address, as its own \
+         count confirms before and after; {} rounds of {:?} for each operation after a warm-up of {WARM_UP:?}, every server \
          fresh in each round and in turns; medians over the rounds. A registration has one answer, a connect has two, \
          one to either side. Every answer was checked.\n",
-        args.pairs, args.rounds, args.duration,
+        args.pairs,
+        thousands(f64::from(args.registrations)),
+        args.rounds,
+        args.duration,
     )
 }
 

@@ -40,12 +40,18 @@ pub(crate) enum Broken {
 
 /// The status of one `GET`, on a connection of its own.
 pub(crate) async fn status(address: SocketAddr, path: &str) -> Result<u16, Broken> {
+    Ok(get(address, path).await?.0)
+}
+
+/// Status and body of one `GET`, on a connection of its own.
+pub(crate) async fn get(address: SocketAddr, path: &str) -> Result<(u16, String), Broken> {
     let mut stream = TcpStream::connect(address).await?;
     stream.write_all(format!("GET {path} HTTP/1.1\r\nHost: {address}\r\n\r\n").as_bytes()).await?;
     let mut input = Vec::new();
     loop {
         if let Some(answer) = response::parse(&input)? {
-            return Ok(answer.status);
+            let body = input.get(answer.body).unwrap_or_default();
+            return Ok((answer.status, String::from_utf8_lossy(body).into_owned()));
         }
         if stream.read_buf(&mut input).await? == 0 {
             return Err(Broken::Closed);

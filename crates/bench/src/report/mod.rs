@@ -1,5 +1,6 @@
 //! Reports: a page for people, the figures for programs, and a picture.
 
+mod curves;
 mod machine;
 mod plot;
 mod table;
@@ -10,6 +11,7 @@ use std::path::Path;
 use anyhow::Context as _;
 use serde::Serialize;
 
+pub(crate) use curves::{Curves, Line};
 pub(crate) use machine::Circumstances;
 pub(crate) use plot::{Bar, Chart};
 pub(crate) use table::Table;
@@ -27,8 +29,10 @@ pub(crate) struct Report<'a, Figures> {
     pub body: &'a str,
     /// All figures, raw.
     pub figures: &'a Figures,
-    /// The picture; no file for none.
+    /// The picture, from top to bottom; no file for none.
     pub charts: &'a [Chart],
+    /// Below the bars.
+    pub curves: &'a [Curves],
 }
 
 #[derive(Serialize)]
@@ -48,9 +52,9 @@ impl<Figures: Serialize> Report<'_, Figures> {
         json.push('\n');
         fs::write(file("json"), json).with_context(|| format!("writing {}", file("json").display()))?;
         let mut text = format!("# {}\n\n{}\n{}", self.title, self.circumstances.describe(), self.body);
-        if !self.charts.is_empty() {
-            plot::draw(&file("svg"), self.charts)?;
-            text = format!("{text}\n![The figures as bars]({stem}.svg)\n");
+        if !(self.charts.is_empty() && self.curves.is_empty()) {
+            plot::draw(&file("svg"), self.charts, self.curves)?;
+            text = format!("{text}\n![The figures as a picture]({stem}.svg)\n");
         }
         fs::write(file("md"), text).with_context(|| format!("writing {}", file("md").display()))?;
         println!("written to {}", file("md").display());
@@ -77,6 +81,7 @@ mod tests {
             body: "the body\n",
             figures: &[1, 2],
             charts: &[Chart { title: "c".to_owned(), bars }],
+            curves: &[],
         };
         report.write(&inside).unwrap();
         let page = fs::read_to_string(inside.join("2030-01-02-x.md")).unwrap();

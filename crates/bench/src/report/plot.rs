@@ -1,4 +1,4 @@
-//! Bar charts as SVG.
+//! The picture of a report as SVG, and its bar charts.
 
 use std::path::Path;
 
@@ -10,6 +10,7 @@ use plotters::prelude::{
 };
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
+use super::curves::{self, Curves};
 use crate::figures;
 
 /// One chart: a title and a bar for each label.
@@ -30,16 +31,16 @@ pub(crate) struct Bar {
     pub hue: usize,
 }
 
-const WIDTH: i32 = 860;
-const MARGIN: i32 = 16;
-const TITLE_HEIGHT: i32 = 40;
+pub(super) const WIDTH: i32 = 860;
+pub(super) const MARGIN: i32 = 16;
+pub(super) const TITLE_HEIGHT: i32 = 40;
 const BAR_HEIGHT: i32 = 20;
 const BAR_GAP: i32 = 8;
 const LABEL_WIDTH: i32 = 300;
 /// Room for the figure behind the longest bar.
 const FIGURE_WIDTH: i32 = 90;
 /// Told apart also without colours to be seen (Okabe and Ito).
-const HUES: [RGBColor; 5] = [
+pub(super) const HUES: [RGBColor; 5] = [
     RGBColor(153, 153, 153),
     RGBColor(0, 114, 178),
     RGBColor(213, 94, 0),
@@ -48,8 +49,9 @@ const HUES: [RGBColor; 5] = [
 ];
 
 /// Draws charts one below the other.
-pub(crate) fn draw(path: &Path, charts: &[Chart]) -> anyhow::Result<()> {
-    let whole = charts.iter().map(height).sum::<i32>() + MARGIN;
+pub(crate) fn draw(path: &Path, charts: &[Chart], curves: &[Curves]) -> anyhow::Result<()> {
+    let of_curves = curves.iter().map(|_| curves::HEIGHT).sum::<i32>();
+    let whole = charts.iter().map(height).sum::<i32>() + of_curves + MARGIN;
     let size = (WIDTH.try_into()?, whole.try_into()?);
     let root = SVGBackend::new(path, size).into_drawing_area();
     root.fill(&WHITE)?;
@@ -57,6 +59,10 @@ pub(crate) fn draw(path: &Path, charts: &[Chart]) -> anyhow::Result<()> {
     for chart in charts {
         draw_chart(&root, top, chart)?;
         top += height(chart);
+    }
+    for chart in curves {
+        curves::draw(&root, top, chart)?;
+        top += curves::HEIGHT;
     }
     root.present().with_context(|| format!("writing {}", path.display()))?;
     Ok(())
@@ -91,11 +97,11 @@ fn draw_chart(root: &DrawingArea<SVGBackend<'_>, Shift>, top: i32, chart: &Chart
 }
 
 #[expect(clippy::cast_possible_truncation, reason = "a share of at most the width of the drawing")]
-fn pixels(share: f64, room: i32) -> i32 {
+pub(super) fn pixels(share: f64, room: i32) -> i32 {
     (share.clamp(0.0, 1.0) * f64::from(room)) as i32
 }
 
-fn figure(value: f64) -> String {
+pub(super) fn figure(value: f64) -> String {
     if value >= 1000.0 { figures::thousands(value) } else { format!("{value:.1}") }
 }
 
@@ -111,7 +117,7 @@ mod tests {
         let path = directory.path().join("chart.svg");
         let bar = |label: &str, value, hue| Bar { label: label.to_owned(), value, hue };
         let bars = vec![bar("bare", 50_000.0, 0), bar("tracker", 12.34, 1), bar("none", 0.0, 9)];
-        draw(&path, &[Chart { title: "requests/s".to_owned(), bars }]).unwrap();
+        draw(&path, &[Chart { title: "requests/s".to_owned(), bars }], &[]).unwrap();
         let svg = std::fs::read_to_string(&path).unwrap();
         for text in ["requests/s", "bare", "50,000", "tracker", "12.3", "none"] {
             assert!(svg.contains(text), "{text} is missing in {svg}");

@@ -30,11 +30,23 @@ pub(crate) enum Expected {
     Fixed,
 }
 
-#[derive(Deserialize)]
+/// What a matchmaker says.
+#[derive(Debug, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
-enum Reply {
+pub(crate) enum Reply {
+    /// Where it sees whom it speaks to.
     YourAddr { addr: (Ipv4Addr, u16) },
+    /// Where the other peer is.
     Peer { peer: (Ipv4Addr, u16) },
+    /// Why there is no other peer, as a rule.
+    Error { msg: String },
+}
+
+impl Reply {
+    /// `None` where it is none.
+    pub(crate) fn read(datagram: &[u8]) -> Option<Self> {
+        serde_json::from_slice(datagram).ok()
+    }
 }
 
 impl Expected {
@@ -43,12 +55,12 @@ impl Expected {
         let right = match self {
             Self::Fixed => datagram == FIXED_ANSWER,
             Self::OwnAddress(own) => matches!(
-                serde_json::from_slice(datagram),
-                Ok(Reply::YourAddr { addr: (ip, port) }) if SocketAddrV4::new(ip, port) == own
+                Reply::read(datagram),
+                Some(Reply::YourAddr { addr: (ip, port) }) if SocketAddrV4::new(ip, port) == own
             ),
             Self::Peer(other) => matches!(
-                serde_json::from_slice(datagram),
-                Ok(Reply::Peer { peer: (ip, port) }) if SocketAddrV4::new(ip, port) == other
+                Reply::read(datagram),
+                Some(Reply::Peer { peer: (ip, port) }) if SocketAddrV4::new(ip, port) == other
             ),
         };
         if right {

@@ -1,8 +1,13 @@
 //! The load generator for the matchmaker.
 
-mod datagram;
+pub(crate) mod addresses;
+mod crowd;
+pub(crate) mod datagram;
 pub(crate) mod echo;
+mod lane;
 mod pair;
+mod swarm;
+pub(crate) mod tracking;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -11,11 +16,15 @@ use std::time::Duration;
 use clap::Args;
 
 use crate::cli::length;
-use crate::load::{Clients, pace, time_bar, watch};
+use crate::load::{self, pace, time_bar};
 use crate::pace::Pace;
 use crate::tally::{Outcome, SharedTally};
 
+pub(crate) use crowd::{Crowd, LANES};
+pub(crate) use lane::Exchange;
 pub(crate) use pair::Mode;
+pub(crate) use swarm::Swarm;
+
 use pair::Pair;
 
 const EXAMPLES: &str = "\
@@ -94,25 +103,17 @@ impl Load {
         rate: Option<f64>,
     ) -> anyhow::Result<Outcome> {
         let tally = Arc::new(SharedTally::new()?);
-        let (done, mut back) = tokio::sync::mpsc::unbounded_channel();
         let pace = Arc::new(pace(length, rate));
-        let mut clients = Clients::new();
-        let count = self.pairs.len();
-        for mut pair in self.pairs.drain(..) {
-            let (pace, tally, done) = (Arc::clone(&pace), Arc::clone(&tally), done.clone());
-            clients.spawn(async move {
+        pace.start(self.pairs.len());
+        let pairs = std::mem::take(&mut self.pairs);
+        self.pairs = load::all(pairs, &tally, time_bar(what, length), |mut pair| {
+            let (pace, tally) = (Arc::clone(&pace), Arc::clone(&tally));
+            async move {
                 drive(&mut pair, mode, &pace, &tally).await?;
-                // Nobody waits for it where the load was given up.
-                _ = done.send(pair);
-                Ok(())
-            });
-        }
-        drop(done);
-        pace.start(count);
-        watch(clients, &tally, time_bar(what, length)).await?;
-        while let Some(pair) = back.recv().await {
-            self.pairs.push(pair);
-        }
+                Ok(pair)
+            }
+        })
+        .await?;
         Ok(tally.outcome(pace.unsent()))
     }
 }
