@@ -105,9 +105,10 @@ pub(crate) fn serve(
         if batch.is_err() {
             continue;
         }
+        // Before the answers leave: who has one finds its datagram counted.
+        shared.metrics.add(&mut tally);
         send_all(shared, index, socket, &mut senders, &outbox);
         outbox.clear();
-        shared.metrics.add(&mut tally);
     }
     Ok(())
 }
