@@ -73,6 +73,7 @@ impl Disk {
     }
 
     /// An empty group of writes, which is on disk as a whole or not at all, and for good once committed.
+    /// Of several writes to one key in a group the last counts.
     pub(super) fn batch(&self) -> Batch<'_> {
         Batch { disk: self, writes: self.database.batch().durability(Some(PersistMode::SyncAll)) }
     }
@@ -96,6 +97,7 @@ impl Batch<'_> {
         self.writes.insert(&self.disk.peers, peer.to_bytes(), seen_ms.to_be_bytes());
     }
 
+    /// Deletes what is known of the peer itself.
     pub(super) fn forget(&mut self, peer: Peer) {
         self.writes.remove(&self.disk.peers, peer.to_bytes());
     }

@@ -30,6 +30,21 @@ async fn a_forgotten_peer_that_publishes_again_has_only_that_after_a_restart() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn of_changes_to_one_mapping_in_one_group_the_last_counts_after_a_restart() {
+    let store = Store::embedded(60).await;
+    for _ in 0..5 {
+        store.add("203.0.113.5", "kept", "abc").await;
+        store.add("203.0.113.5", "removed", "abc").await;
+        store.remove("203.0.113.5", "kept").await;
+        store.remove("203.0.113.5", "removed").await;
+        store.add("203.0.113.5", "kept", "def").await;
+    }
+    let store = store.reopen(60).await;
+    assert_eq!(store.files("", 10).await, ["kept"]);
+    assert_eq!(store.reopen(60).await.peers("kept").await, set(["203.0.113.5"]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn signs_of_life_survive_a_restart() {
     let store = Store::embedded(3).await;
     store.add("203.0.113.5", "a", "abc").await;
