@@ -10,16 +10,20 @@ mod limits;
 mod matchmaker;
 mod metrics;
 mod outbox;
+mod outcome;
 mod registrations;
 mod settings;
 mod shard;
 mod socket;
 
 #[cfg(test)]
+mod flood_tests;
+#[cfg(test)]
 mod limits_tests;
 
-pub use engine::{Arrival, Engine, Outcome};
+pub use engine::{Arrival, Engine};
 pub use limits::{Legacy, LegacyLimits, Rate};
 pub use matchmaker::Matchmaker;
 pub use outbox::{Outbox, Outgoing};
+pub use outcome::Outcome;
 pub use settings::MatchmakerSettings;

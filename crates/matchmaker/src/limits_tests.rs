@@ -175,28 +175,6 @@ fn on_has_no_limits_and_off_answers_nothing() {
 }
 
 #[test]
-fn a_flood_of_new_sources_costs_no_honest_peer_its_place() {
-    let mut limited = Limited::new(LegacyLimits::default());
-    limited.engine = Engine::new(100_000, Legacy::Limited(LegacyLimits::default()));
-    let honest: Vec<SocketAddr> = (0..1_000).map(addr).collect();
-    for number in 0..2_000_000_u32 {
-        // 100,000 a second, while each honest peer keeps alive once in 0.5 s.
-        limited.now_us += 10;
-        limited.send(addr(1_000_000 + number), REGISTER);
-        if number % 50 == 0 {
-            let peer = honest.get(number as usize / 50 % 1_000).copied().unwrap();
-            assert_eq!(limited.send(peer, REGISTER), Outcome::Registered);
-        }
-    }
-    assert!(limited.engine.len() <= 100_064);
-    for (index, peer) in honest.iter().enumerate() {
-        let other = honest.get((index + 1) % 1_000).copied().unwrap();
-        limited.now_us += 1_000;
-        assert_eq!(limited.send(*peer, &connect(other)), Outcome::Matched);
-    }
-}
-
-#[test]
 fn who_is_refused_for_others_is_not_charged_for_it() {
     let mut limited = Limited::new(LegacyLimits::default());
     let (victim, honest, other) = (addr(0), addr(1), addr(2));

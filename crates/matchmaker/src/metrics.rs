@@ -10,12 +10,13 @@ use prometheus_client::registry::Registry;
 use crate::Outcome;
 
 /// Every outcome with its label.
-const OUTCOMES: [(Outcome, &str); 14] = [
+const OUTCOMES: [(Outcome, &str); 15] = [
     (Outcome::Registered, "registered"),
     (Outcome::Matched, "matched"),
     (Outcome::NotFound, "not_found"),
     (Outcome::MissingTarget, "missing_target"),
     (Outcome::UnknownType, "unknown_type"),
+    (Outcome::TableFull, "table_full"),
     (Outcome::TooLarge, "too_large"),
     (Outcome::Malformed, "malformed"),
     (Outcome::BogusSource, "bogus_source"),
@@ -26,18 +27,6 @@ const OUTCOMES: [(Outcome, &str); 14] = [
     (Outcome::TargetLimit, "target_limit"),
     (Outcome::UnregisteredLimit, "unregistered_limit"),
 ];
-
-/// Those that get no answer.
-fn is_drop(outcome: Outcome) -> bool {
-    !matches!(
-        outcome,
-        Outcome::Registered
-            | Outcome::Matched
-            | Outcome::NotFound
-            | Outcome::MissingTarget
-            | Outcome::UnknownType
-    )
-}
 
 /// What a thread counts between two batches, so that the threads do not fight over the counters.
 #[derive(Debug, Default)]
@@ -130,7 +119,7 @@ impl Metrics {
     /// Everything that was dropped so far, by reason, for the log: `None` while it is what `last` was.
     pub(crate) fn drops_since(&self, last: &mut u64) -> Option<String> {
         let drops =
-            self.datagrams.iter().filter(|((outcome, _), counter)| is_drop(*outcome) && counter.get() > 0);
+            self.datagrams.iter().filter(|((outcome, _), counter)| outcome.is_drop() && counter.get() > 0);
         let mut text = String::new();
         let mut total = self.send_failures.get();
         for ((_, name), counter) in drops {

@@ -1,57 +1,69 @@
-use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+mod records;
+
+use std::net::{IpAddr, SocketAddr};
 
 use hashbrown::HashTable;
 
 use crate::buckets;
 use crate::limits::Rate;
 use crate::outbox::Via;
+use records::{LocalId, Record, Records, Slot, Standing, octets};
 
-/// Number of a record; also the end of a list.
-type Slot = u32;
-const NONE: Slot = Slot::MAX;
+/// Who was silent for so long may have to make room for a newcomer even if it was heard more than once, in us. The
+/// NAT of a peer that is there would have forgotten us by now, many do after 30 s.
+const LIVE_US: u64 = 30_000_000;
 
-/// The array of records grows by this part of itself, so that a large one does not stand half empty.
-const GROWTH: usize = 8;
-
-/// A registered peer. Small, since there may be millions.
+/// How many are kept, and for how long.
 #[derive(Debug, Clone, Copy)]
-struct Record {
-    /// IPv4 addresses are mapped into IPv6.
-    ip: [u8; 16],
-    heard_us: u64,
-    /// Buckets of the connects that it is told of.
-    asked_until_us: u64,
-    asked_unregistered_until_us: u64,
-    /// Neighbours in the list from the longest silent to the last heard; in a free record `newer` is the next free.
-    older: Slot,
-    newer: Slot,
-    port: u16,
-    socket: u8,
-    local: LocalId,
+pub(crate) struct Room {
+    /// Registrations, 1 at least.
+    pub(crate) most: u32,
+    /// Of those, the last part to be filled: whoever comes then may have to make room for the next.
+    pub(crate) newcomers: u32,
+    /// How long a peer stays after it was last heard, in us.
+    pub(crate) ttl_us: u64,
 }
 
-/// What a registration costs is this and its number in the hash table.
-const _: () = assert!(size_of::<Record>() <= 56);
+impl Room {
+    /// Kept without the fear of having to make room while they are live.
+    fn settled(&self) -> u32 {
+        self.most.saturating_sub(self.newcomers)
+    }
 
-/// Number of one of our own addresses; 0 is "the kernel did not say".
-type LocalId = u8;
+    /// So many newcomers are kept before one that was heard again and then was silent for [`LIVE_US`]: most of their
+    /// part, and half of a small table, which is all their part.
+    fn newcomers_least(&self) -> u32 {
+        (self.newcomers / 5 * 4).min(self.most / 2).max(1)
+    }
+}
 
 /// The registered peers, one an address, bounded.
 ///
-/// Records stand in one array, found by address through a hash table of their numbers and linked in the order in
-/// which they were heard. So finding, hearing, expiry and making room each cost the same whatever the number.
-/// The hash of an address is handed in: its owner needs it for other things too.
+/// A flood of forged addresses must not push out those who are there. What tells them apart is that a forger gets
+/// no answers and is gone, while a peer is heard again. So there are three lists, each from the longest silent to the
+/// last heard: *known* are those that were heard again, *settled* those that were heard once, before the last part of
+/// the table began to fill, and *fresh* those that were heard once and came later. When the table is full, a newcomer
+/// takes the place of
+///
+/// 1. whoever expired,
+/// 2. the oldest settled one, if it was silent for [`LIVE_US`],
+/// 3. the oldest known one, if it was silent as long and there are few fresh ones,
+/// 4. the oldest fresh one,
+/// 5. nobody's: where all others are live, it is not kept.
+///
+/// So a peer that came before a flood and is heard within every [`LIVE_US`] stays, and one that comes during a flood
+/// stays if it is heard again before the fresh were all replaced. A forger who sends twice from each address fills what
+/// room is left until he pauses, but takes nobody's.
+///
+/// Records are found by address through a hash table of their numbers. Finding, hearing, expiry and making room each
+/// cost the same whatever the number. The hash of an address is handed in: its owner needs it for other things too.
 #[derive(Debug)]
 pub(crate) struct Registrations {
-    records: Vec<Record>,
+    records: Records,
     by_ip: HashTable<Slot>,
     /// Our own addresses that peers talk to: a handful, which a record names by number.
     locals: Vec<IpAddr>,
-    oldest: Slot,
-    newest: Slot,
-    free: Slot,
-    most: u32,
-    ttl_us: u64,
+    room: Room,
 }
 
 /// Where a registered peer is, and how to talk to it.
@@ -62,18 +74,8 @@ pub(crate) struct Target {
 }
 
 impl Registrations {
-    /// At most `most` peers, each for `ttl_us` after it was last heard.
-    pub(crate) fn new(most: u32, ttl_us: u64) -> Self {
-        Self {
-            records: Vec::new(),
-            by_ip: HashTable::new(),
-            locals: Vec::new(),
-            oldest: NONE,
-            newest: NONE,
-            free: NONE,
-            most: most.clamp(1, NONE),
-            ttl_us,
-        }
+    pub(crate) fn new(room: Room) -> Self {
+        Self { records: Records::new(), by_ip: HashTable::new(), locals: Vec::new(), room }
     }
 
     /// How many there are, with those that expired and were not taken away yet.
@@ -83,7 +85,7 @@ impl Registrations {
 
     /// Where the peer at `ip` was last heard, and by which way.
     pub(crate) fn find(&self, hash: u64, ip: IpAddr, now_us: u64) -> Option<Target> {
-        let record = self.record(self.slot_of(hash, ip)?)?;
+        let record = self.records.get(self.slot_of(hash, ip)?)?;
         if !self.is_live(record, now_us) {
             return None;
         }
@@ -100,7 +102,7 @@ impl Registrations {
         all: Rate,
         unregistered: Option<Rate>,
     ) -> bool {
-        let record = self.slot_of(hash, ip).and_then(|slot| self.records.get_mut(slot as usize));
+        let record = self.slot_of(hash, ip).and_then(|slot| self.records.get_mut(slot));
         let Some(record) = record else { return false };
         let charge = |until, rate: Rate| buckets::charge(until, now_us, rate.cost_us(), rate.burst_us());
         let of_all = charge(record.asked_until_us, all);
@@ -114,8 +116,8 @@ impl Registrations {
         true
     }
 
-    /// The peer at `from` registers. When there is no room, the one that was silent longest makes it; `rehash` gives
-    /// the hash of an address.
+    /// The peer at `from` registers. `rehash` gives the hash of an address. Gives whether it is kept: not where the
+    /// table is full of live peers that were there before.
     pub(crate) fn register(
         &mut self,
         hash: u64,
@@ -123,38 +125,34 @@ impl Registrations {
         via: Via,
         now_us: u64,
         rehash: impl Fn(IpAddr) -> u64,
-    ) {
+    ) -> bool {
         if let Some(slot) = self.slot_of(hash, from.ip()) {
-            self.hear(slot, from.port(), via, now_us);
-            return;
+            if self.records.get(slot).is_some_and(|record| self.is_live(record, now_us)) {
+                self.hear(slot, from.port(), via, now_us);
+                return true;
+            }
+            // It comes for the first time again.
+            self.remove(slot, &rehash);
         }
-        if self.len() >= self.most as usize {
-            self.remove(self.oldest, &rehash);
+        if self.len() >= self.room.most as usize {
+            let Some(slot) = self.who_makes_room(now_us) else { return false };
+            self.remove(slot, &rehash);
         }
-        let record = Record {
-            ip: octets(from.ip()),
-            heard_us: now_us,
-            asked_until_us: 0,
-            asked_unregistered_until_us: 0,
-            older: NONE,
-            newer: NONE,
-            port: from.port(),
-            socket: via.socket,
-            local: self.local_id(via.local),
-        };
-        let slot = self.store(record);
+        let stay = self.records.len(Standing::Known) + self.records.len(Standing::Settled);
+        let standing = if stay < self.room.settled() { Standing::Settled } else { Standing::Fresh };
+        let slot = self.records.insert(Record::new(from.ip(), standing));
+        self.locate(slot, from.port(), via, now_us);
         let records = &self.records;
-        self.by_ip.insert_unique(hash, slot, |slot| {
-            records.get(*slot as usize).map_or(0, |record| rehash(address(record.ip)))
-        });
-        self.link_newest(slot);
+        self.by_ip
+            .insert_unique(hash, slot, |slot| records.get(*slot).map_or(0, |record| rehash(record.ip())));
+        true
     }
 
     /// A sign of life from `from`: it keeps a registration alive, and moves it when its port changed. Gives whether
     /// there is one.
     pub(crate) fn touch(&mut self, hash: u64, from: SocketAddr, via: Via, now_us: u64) -> bool {
         let Some(slot) = self.slot_of(hash, from.ip()) else { return false };
-        let live = self.record(slot).is_some_and(|record| self.is_live(record, now_us));
+        let live = self.records.get(slot).is_some_and(|record| self.is_live(record, now_us));
         if live {
             self.hear(slot, from.port(), via, now_us);
         }
@@ -165,39 +163,59 @@ impl Registrations {
     pub(crate) fn expire(&mut self, most: usize, now_us: u64, rehash: impl Fn(IpAddr) -> u64) -> usize {
         let mut expired = 0;
         while expired < most
-            && let Some(record) = self.record(self.oldest)
-            && !self.is_live(record, now_us)
+            && let Some(slot) = self.expired(now_us)
         {
-            self.remove(self.oldest, &rehash);
+            self.remove(slot, &rehash);
             expired += 1;
         }
         expired
     }
 
     fn is_live(&self, record: &Record, now_us: u64) -> bool {
-        now_us.saturating_sub(record.heard_us) < self.ttl_us
+        silent_us(record, now_us) < self.room.ttl_us
     }
 
-    fn record(&self, slot: Slot) -> Option<&Record> {
-        self.records.get(slot as usize)
+    /// One that expired. Each list is in the order of time, so that its oldest is the first to.
+    fn expired(&self, now_us: u64) -> Option<Slot> {
+        let oldest = |standing| self.records.oldest(standing);
+        [Standing::Known, Standing::Settled, Standing::Fresh]
+            .into_iter()
+            .filter_map(oldest)
+            .find(|(_, record)| !self.is_live(record, now_us))
+            .map(|(slot, _)| slot)
+    }
+
+    /// Who goes for a newcomer; see [`Registrations`].
+    fn who_makes_room(&self, now_us: u64) -> Option<Slot> {
+        let silent = |standing| {
+            let oldest = self.records.oldest(standing);
+            oldest.filter(|(_, record)| silent_us(record, now_us) >= LIVE_US).map(|(slot, _)| slot)
+        };
+        let few = self.records.len(Standing::Fresh) < self.room.newcomers_least();
+        self.expired(now_us)
+            .or_else(|| silent(Standing::Settled))
+            .or_else(|| silent(Standing::Known).filter(|_| few))
+            .or_else(|| self.records.oldest(Standing::Fresh).map(|(slot, _)| slot))
     }
 
     fn slot_of(&self, hash: u64, ip: IpAddr) -> Option<Slot> {
         let ip = octets(ip);
-        self.by_ip.find(hash, |slot| self.record(*slot).is_some_and(|record| record.ip == ip)).copied()
+        self.by_ip.find(hash, |slot| self.records.get(*slot).is_some_and(|record| record.is_of(ip))).copied()
     }
 
+    /// A registered peer was heard again.
     fn hear(&mut self, slot: Slot, port: u16, via: Via, now_us: u64) {
+        self.locate(slot, port, via, now_us);
+        self.records.renew(slot, Standing::Known);
+    }
+
+    fn locate(&mut self, slot: Slot, port: u16, via: Via, now_us: u64) {
         let local = self.local_id(via.local);
-        if let Some(record) = self.records.get_mut(slot as usize) {
+        if let Some(record) = self.records.get_mut(slot) {
             record.port = port;
             record.socket = via.socket;
             record.local = local;
             record.heard_us = record.heard_us.max(now_us);
-        }
-        if slot != self.newest {
-            self.unlink(slot);
-            self.link_newest(slot);
         }
     }
 
@@ -217,68 +235,17 @@ impl Registrations {
         self.locals.get(usize::from(id).checked_sub(1)?).copied()
     }
 
-    fn store(&mut self, record: Record) -> Slot {
-        let slot = self.free;
-        if let Some(place) = self.records.get_mut(slot as usize) {
-            self.free = place.newer;
-            *place = record;
-            return slot;
-        }
-        if self.records.len() == self.records.capacity() {
-            self.records.reserve_exact(self.records.len() / GROWTH + 16);
-        }
-        self.records.push(record);
-        // `most` keeps the numbers below NONE.
-        Slot::try_from(self.records.len() - 1).unwrap_or(NONE)
-    }
-
     fn remove(&mut self, slot: Slot, rehash: impl Fn(IpAddr) -> u64) {
-        let Some(ip) = self.record(slot).map(|record| address(record.ip)) else { return };
+        let Some(ip) = self.records.get(slot).map(Record::ip) else { return };
         if let Ok(found) = self.by_ip.find_entry(rehash(ip), |other| *other == slot) {
             found.remove();
         }
-        self.unlink(slot);
-        if let Some(record) = self.records.get_mut(slot as usize) {
-            record.newer = self.free;
-            self.free = slot;
-        }
-    }
-
-    fn unlink(&mut self, slot: Slot) {
-        let Some(&Record { older, newer, .. }) = self.record(slot) else { return };
-        match self.records.get_mut(older as usize) {
-            Some(record) => record.newer = newer,
-            None => self.oldest = newer,
-        }
-        match self.records.get_mut(newer as usize) {
-            Some(record) => record.older = older,
-            None => self.newest = older,
-        }
-    }
-
-    fn link_newest(&mut self, slot: Slot) {
-        let older = self.newest;
-        if let Some(record) = self.records.get_mut(slot as usize) {
-            record.older = older;
-            record.newer = NONE;
-        }
-        match self.records.get_mut(older as usize) {
-            Some(record) => record.newer = slot,
-            None => self.oldest = slot,
-        }
-        self.newest = slot;
+        self.records.remove(slot);
     }
 }
 
-fn octets(ip: IpAddr) -> [u8; 16] {
-    match ip {
-        IpAddr::V4(v4) => v4.to_ipv6_mapped().octets(),
-        IpAddr::V6(v6) => v6.octets(),
-    }
-}
-
-fn address(octets: [u8; 16]) -> IpAddr {
-    IpAddr::V6(Ipv6Addr::from(octets)).to_canonical()
+fn silent_us(record: &Record, now_us: u64) -> u64 {
+    now_us.saturating_sub(record.heard_us)
 }
 
 #[cfg(test)]

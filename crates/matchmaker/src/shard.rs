@@ -6,7 +6,7 @@ use crate::registrations::Registrations;
 
 /// Sources, and pairs of source and target, whose rates are known at once, over all shards. Each is in use for as long
 /// as it has something to pay back: 5 ms an answer, 250 ms a connect.
-const BUCKETS: usize = 131_072;
+const BUCKETS: u32 = 131_072;
 
 /// A part of the engine's state: the sources whose hash leads here.
 #[derive(Debug)]
@@ -26,8 +26,8 @@ struct Limiter {
 
 impl Shard {
     /// One of `shards`.
-    pub(crate) fn new(registrations: Registrations, limits: Option<LegacyLimits>, shards: usize) -> Self {
-        let buckets = || Buckets::new(BUCKETS / shards);
+    pub(crate) fn new(registrations: Registrations, limits: Option<LegacyLimits>, shards: u32) -> Self {
+        let buckets = || Buckets::new((BUCKETS / shards) as usize);
         let limiter =
             limits.map(|limits| Limiter { limits, answers: buckets(), pairs: buckets(), bytes: buckets() });
         Self { registrations, limiter }

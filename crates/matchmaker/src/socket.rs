@@ -158,9 +158,9 @@ mod tests {
     use crate::outbox::Via;
 
     /// A socket of ours, one of a peer, and the peer's address.
-    fn pair(ours: &str) -> (UdpSocket, UdpSocket, SocketAddr) {
+    fn pair(ours: &str, peer: IpAddr) -> (UdpSocket, UdpSocket, SocketAddr) {
         let ours = UdpSocket::bind(ours).unwrap();
-        let peer = UdpSocket::bind((ours.local_addr().unwrap().ip(), 0)).unwrap();
+        let peer = UdpSocket::bind((peer, 0)).unwrap();
         for socket in [&ours, &peer] {
             socket.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
         }
@@ -170,11 +170,12 @@ mod tests {
 
     /// Makes a test of an exchange for a way of talking to the kernel.
     macro_rules! exchanges {
-        ($($name:ident: $module:ident on $addr:literal, tells $local:expr;)*) => {
+        ($($name:ident: $module:ident on $bound:literal at $at:literal of $peer:literal, tells $local:expr;)*) => {
             $(#[test]
             fn $name() {
-                let (ours, peer, addr) = pair($addr);
-                let to = ours.local_addr().unwrap();
+                let (ours, peer, addr) = pair($bound, $peer.parse().unwrap());
+                let bound = ours.local_addr().unwrap();
+                let to = SocketAddr::new($at.parse().unwrap(), bound.port());
                 for datagram in [&b"one"[..], b"", &[b'x'; BUFFER_BYTES + 500]] {
                     peer.send_to(datagram, to).unwrap();
                 }
@@ -201,7 +202,7 @@ mod tests {
                 for to in [addr, unreachable, addr] {
                     outbox.push(to, via, Reply::UnknownType);
                 }
-                let sent = $module::Sender::new(to).send(&ours, &outbox, 0..3);
+                let sent = $module::Sender::new(bound).send(&ours, &outbox, 0..3);
                 assert_eq!((sent.taken, sent.refused), (2, 1));
                 for _ in 0..2 {
                     let mut buffer = [0; 100];
@@ -214,11 +215,17 @@ mod tests {
     }
 
     exchanges! {
-        one_at_a_time: single on "127.0.0.1:0", tells None;
+        one_at_a_time: single on "127.0.0.1:0" at "127.0.0.1" of "127.0.0.1", tells None;
     }
     #[cfg(target_os = "linux")]
     exchanges! {
-        in_batches_on_ipv4: batched on "127.0.0.1:0", tells Some("127.0.0.1".parse().unwrap());
-        in_batches_on_ipv6: batched on "[::1]:0", tells Some("::1".parse().unwrap());
+        in_batches_on_one_ipv4_address:
+            batched on "127.0.0.2:0" at "127.0.0.2" of "127.0.0.1", tells Some("127.0.0.2".parse().unwrap());
+        in_batches_on_all_ipv4_addresses:
+            batched on "0.0.0.0:0" at "127.0.0.2" of "127.0.0.1", tells Some("127.0.0.2".parse().unwrap());
+        in_batches_on_one_ipv6_address:
+            batched on "[::1]:0" at "::1" of "::1", tells Some("::1".parse().unwrap());
+        in_batches_on_all_ipv6_addresses:
+            batched on "[::]:0" at "::1" of "::1", tells Some("::1".parse().unwrap());
     }
 }

@@ -50,6 +50,28 @@ fn a_full_table_lets_go_of_who_was_silent_longest() {
 }
 
 #[test]
+fn a_table_that_is_full_of_peers_which_spoke_twice_takes_no_newcomer_but_tells_its_address() {
+    let process = Launch::new(Binary::Matchmaker).set("MAX_CLIENTS", "2").start();
+    let server = process.address("matchmaker");
+    let admin = Admin::at(process.address("matchmaker-admin"));
+    let [first, second, newcomer] = [1, 2, 3].map(|number| UdpPeer::at(&format!("127.0.1.{number}"), server));
+    for peer in [&first, &second, &first, &second, &newcomer] {
+        peer.register();
+    }
+    let ip = newcomer.address().ip().to_string();
+    first.connect(&ip);
+    first.expect(&not_found(&ip));
+    first.connect(&second.address().ip().to_string());
+    first.expect(&peer(second.address()));
+    second.expect(&peer(first.address()));
+    eventually(PATIENCE, "the newcomer is counted", || {
+        let counted = admin.sum("matchmaker_datagrams_total", &[("outcome", "table_full")]);
+        assert!(counted < 1.5, "{counted} of 1");
+        (counted > 0.5).then_some(())
+    });
+}
+
+#[test]
 fn a_burst_that_comes_while_the_process_sleeps_is_answered() {
     let most = fs::read_to_string("/proc/sys/net/core/rmem_max").unwrap().trim().parse::<u64>().unwrap();
     if most < BUFFER_BYTES {

@@ -9,76 +9,149 @@ use nix::cmsg_space;
 use nix::errno::Errno;
 use nix::libc;
 use nix::sys::socket::{
-    ControlMessage, ControlMessageOwned, MsgFlags, MultiHeaders, SockaddrStorage, recvmmsg, sendmmsg,
-    setsockopt, sockopt,
+    ControlMessage, ControlMessageOwned, MsgFlags, MultiHeaders, SockaddrIn, SockaddrIn6, SockaddrLike,
+    recvmmsg, sendmmsg, setsockopt, sockopt,
 };
 
 use super::{BATCH, BUFFER_BYTES, Sent};
 use crate::Outbox;
 
+/// From one buffer to the next: no power of two, or all of them would fall into one set of the processor's cache.
+const STRIDE_BYTES: usize = BUFFER_BYTES.next_multiple_of(64);
+const _: () = assert!(!STRIDE_BYTES.is_multiple_of(128));
+
+/// An address as the sockets of one family have it: much smaller than one that could be of any.
+trait Address: SockaddrLike + Copy {
+    /// `None` for an address of another family.
+    fn of(addr: SocketAddr) -> Option<Self>;
+    fn socket_addr(&self) -> SocketAddr;
+}
+
+impl Address for SockaddrIn {
+    fn of(addr: SocketAddr) -> Option<Self> {
+        match addr {
+            SocketAddr::V4(addr) => Some(addr.into()),
+            SocketAddr::V6(_) => None,
+        }
+    }
+
+    fn socket_addr(&self) -> SocketAddr {
+        SocketAddr::V4((*self).into())
+    }
+}
+
+impl Address for SockaddrIn6 {
+    fn of(addr: SocketAddr) -> Option<Self> {
+        match addr {
+            SocketAddr::V4(_) => None,
+            SocketAddr::V6(addr) => Some(addr.into()),
+        }
+    }
+
+    fn socket_addr(&self) -> SocketAddr {
+        SocketAddr::V6((*self).into())
+    }
+}
+
+/// What the kernel is told, and tells, of the datagrams of a batch beside their bytes.
+enum Headers {
+    V4(MultiHeaders<SockaddrIn>),
+    V6(MultiHeaders<SockaddrIn6>),
+}
+
+impl Headers {
+    /// For sockets that are bound to `addr`; `with_local` for batches with the addresses of ours.
+    fn new(addr: SocketAddr, with_local: bool) -> Self {
+        if addr.is_ipv4() {
+            let space = with_local.then(|| cmsg_space!(libc::in_pktinfo));
+            Self::V4(MultiHeaders::preallocate(BATCH, space))
+        } else {
+            let space = with_local.then(|| cmsg_space!(libc::in6_pktinfo));
+            Self::V6(MultiHeaders::preallocate(BATCH, space))
+        }
+    }
+}
+
+/// The one address that a socket which is bound to `addr` receives at and sends from, where it is only one.
+fn only_local(addr: SocketAddr) -> Option<IpAddr> {
+    Some(addr.ip()).filter(|ip| !ip.is_unspecified() && !ip.is_multicast())
+}
+
 /// Takes datagrams from the kernel.
 pub(super) struct Receiver {
-    headers: MultiHeaders<SockaddrStorage>,
-    buffers: Box<[[u8; BUFFER_BYTES]; BATCH]>,
+    headers: Headers,
+    buffers: Box<[[u8; STRIDE_BYTES]; BATCH]>,
+    local: Option<IpAddr>,
 }
 
 impl Receiver {
-    /// Makes the kernel say which of our addresses a datagram was sent to.
+    /// Makes the kernel say which of our addresses a datagram was sent to, where there may be several.
     pub(super) fn new(socket: &UdpSocket) -> io::Result<Self> {
-        if socket.local_addr()?.is_ipv4() {
-            setsockopt(socket, sockopt::Ipv4PacketInfo, &true)?;
+        let addr = socket.local_addr()?;
+        let local = only_local(addr);
+        let several = local.is_none();
+        if addr.is_ipv4() {
+            setsockopt(socket, sockopt::Ipv4PacketInfo, &several)?;
         } else {
-            setsockopt(socket, sockopt::Ipv6RecvPacketInfo, &true)?;
+            setsockopt(socket, sockopt::Ipv6RecvPacketInfo, &several)?;
         }
-        let space = cmsg_space!(libc::in6_pktinfo);
-        Ok(Self { headers: MultiHeaders::preallocate(BATCH, Some(space)), buffers: buffers()? })
+        Ok(Self { headers: Headers::new(addr, several), buffers: buffers()?, local })
     }
 
     /// Waits for one datagram, takes what else is there, and gives each to `each`.
     pub(super) fn receive(
         &mut self,
         socket: &UdpSocket,
-        mut each: impl FnMut(SocketAddr, Option<IpAddr>, &[u8]),
+        each: impl FnMut(SocketAddr, Option<IpAddr>, &[u8]),
     ) -> io::Result<()> {
-        let mut slices = self.buffers.each_mut().map(|buffer| [IoSliceMut::new(buffer)]);
-        let batch =
-            recvmmsg(socket.as_raw_fd(), &mut self.headers, &mut slices, MsgFlags::MSG_WAITFORONE, None)?;
-        for datagram in batch {
-            let Some(from) = datagram.address.as_ref().and_then(socket_addr) else { continue };
-            let local = datagram
-                .cmsgs()
-                .ok()
-                .and_then(|mut messages| messages.find_map(|message| destination(&message)));
-            let bytes = datagram.iovs().next().unwrap_or_default();
-            each(from, local, bytes);
+        match &mut self.headers {
+            Headers::V4(headers) => receive(socket, headers, &mut self.buffers, self.local, each),
+            Headers::V6(headers) => receive(socket, headers, &mut self.buffers, self.local, each),
         }
-        Ok(())
     }
 }
 
+fn receive<A: Address>(
+    socket: &UdpSocket,
+    headers: &mut MultiHeaders<A>,
+    buffers: &mut [[u8; STRIDE_BYTES]; BATCH],
+    local: Option<IpAddr>,
+    mut each: impl FnMut(SocketAddr, Option<IpAddr>, &[u8]),
+) -> io::Result<()> {
+    let mut slices = buffers.each_mut().map(|buffer| {
+        let (buffer, _) = buffer.split_at_mut(BUFFER_BYTES);
+        [IoSliceMut::new(buffer)]
+    });
+    let batch = recvmmsg(socket.as_raw_fd(), headers, &mut slices, MsgFlags::MSG_WAITFORONE, None)?;
+    for datagram in batch {
+        let Some(from) = datagram.address.as_ref().map(Address::socket_addr) else { continue };
+        let local = local.or_else(|| datagram.cmsgs().ok()?.find_map(|message| destination(&message)));
+        each(from, local, datagram.iovs().next().unwrap_or_default());
+    }
+    Ok(())
+}
+
 /// On the heap from the start: a thread's stack is not made for so much.
-fn buffers() -> io::Result<Box<[[u8; BUFFER_BYTES]; BATCH]>> {
-    let buffers = vec![[0; BUFFER_BYTES]; BATCH].into_boxed_slice();
+fn buffers() -> io::Result<Box<[[u8; STRIDE_BYTES]; BATCH]>> {
+    let buffers = vec![[0; STRIDE_BYTES]; BATCH].into_boxed_slice();
     buffers.try_into().map_err(|_| io::ErrorKind::InvalidInput.into())
 }
 
 /// Gives datagrams to the kernel.
 pub(super) struct Sender {
-    ipv4: bool,
-    headers: MultiHeaders<SockaddrStorage>,
-    /// For datagrams whose address of ours we do not know.
-    headers_without_local: MultiHeaders<SockaddrStorage>,
+    headers: Headers,
+    /// For datagrams whose address of ours the kernel knows, or we do not.
+    plain: Headers,
+    only_local: bool,
 }
 
 impl Sender {
     /// For the sockets that are bound to `addr`.
     pub(super) fn new(addr: SocketAddr) -> Self {
-        let space =
-            if addr.is_ipv4() { cmsg_space!(libc::in_pktinfo) } else { cmsg_space!(libc::in6_pktinfo) };
         Self {
-            ipv4: addr.is_ipv4(),
-            headers: MultiHeaders::preallocate(BATCH, Some(space)),
-            headers_without_local: MultiHeaders::preallocate(BATCH, None),
+            headers: Headers::new(addr, true),
+            plain: Headers::new(addr, false),
+            only_local: only_local(addr).is_some(),
         }
     }
 
@@ -103,39 +176,40 @@ impl Sender {
     }
 
     fn try_send(&mut self, socket: &UdpSocket, outbox: &Outbox, run: Range<usize>) -> nix::Result<usize> {
-        let count = run.len().min(BATCH);
-        let datagram = |index: usize| outbox.get(run.start + index).filter(|_| index < count);
-        let slices: [_; BATCH] = std::array::from_fn(|index| {
-            [IoSlice::new(datagram(index).map_or(&[][..], |datagram| datagram.bytes))]
-        });
-        let receivers: [_; BATCH] =
-            std::array::from_fn(|index| datagram(index).map(|datagram| SockaddrStorage::from(datagram.to)));
-        let receivers = receivers.get(..count).unwrap_or_default();
-        let local = datagram(0).and_then(|datagram| datagram.local).map(|ip| ip.to_canonical());
-        let (fd, flags) = (socket.as_raw_fd(), MsgFlags::MSG_DONTWAIT);
-        // Each arm counts for itself, since its results borrow its address.
-        match local {
-            Some(IpAddr::V4(ip)) if self.ipv4 => {
+        let first = outbox.get(run.start).filter(|_| !self.only_local);
+        let local = first.and_then(|datagram| datagram.local).map(|ip| ip.to_canonical());
+        match (local, &mut self.headers, &mut self.plain) {
+            (Some(IpAddr::V4(ip)), Headers::V4(headers), _) => {
                 let info = from_ipv4(ip);
-                let from = [ControlMessage::Ipv4PacketInfo(&info)];
-                sendmmsg(fd, &mut self.headers, &slices, receivers, from, flags).map(Iterator::count)
+                send(socket, headers, outbox, run, Some(ControlMessage::Ipv4PacketInfo(&info)))
             }
-            Some(IpAddr::V6(ip)) if !self.ipv4 => {
+            (Some(IpAddr::V6(ip)), Headers::V6(headers), _) => {
                 let info = from_ipv6(ip);
-                let from = [ControlMessage::Ipv6PacketInfo(&info)];
-                sendmmsg(fd, &mut self.headers, &slices, receivers, from, flags).map(Iterator::count)
+                send(socket, headers, outbox, run, Some(ControlMessage::Ipv6PacketInfo(&info)))
             }
-            _ => {
-                let headers = &mut self.headers_without_local;
-                sendmmsg(fd, headers, &slices, receivers, [], flags).map(Iterator::count)
-            }
+            (_, _, Headers::V4(headers)) => send(socket, headers, outbox, run, None),
+            (_, _, Headers::V6(headers)) => send(socket, headers, outbox, run, None),
         }
     }
 }
 
-fn socket_addr(storage: &SockaddrStorage) -> Option<SocketAddr> {
-    let v4 = storage.as_sockaddr_in().map(|addr| SocketAddr::V4((*addr).into()));
-    v4.or_else(|| storage.as_sockaddr_in6().map(|addr| SocketAddr::V6((*addr).into())))
+fn send<A: Address>(
+    socket: &UdpSocket,
+    headers: &mut MultiHeaders<A>,
+    outbox: &Outbox,
+    run: Range<usize>,
+    from: Option<ControlMessage<'_>>,
+) -> nix::Result<usize> {
+    let count = run.len().min(BATCH);
+    let datagram = |index: usize| outbox.get(run.start + index).filter(|_| index < count);
+    let slices: [_; BATCH] = std::array::from_fn(|index| {
+        [IoSlice::new(datagram(index).map_or(&[][..], |datagram| datagram.bytes))]
+    });
+    let receivers: [_; BATCH] =
+        std::array::from_fn(|index| datagram(index).and_then(|datagram| A::of(datagram.to)));
+    let receivers = receivers.get(..count).unwrap_or_default();
+    sendmmsg(socket.as_raw_fd(), headers, &slices, receivers, from.as_slice(), MsgFlags::MSG_DONTWAIT)
+        .map(Iterator::count)
 }
 
 /// Which of our addresses a datagram was sent to (ip(7), ipv6(7)).

@@ -73,7 +73,8 @@ pub static TRUSTED_PROXIES: Setting = setting(
 pub static MAX_CLIENTS: Setting = setting(
     "MAX_CLIENTS",
     "1000000",
-    "Registrations that the matchmaker keeps, 1 to 100000000. When it is full, the one that was silent longest goes.",
+    "Registrations that the matchmaker keeps, 1 to 100000000. When it is full, those that were heard only once make \
+     room, and live ones that were heard again stay.",
 );
 /// `MATCHMAKER_LEGACY`
 pub static MATCHMAKER_LEGACY: Setting = setting(
