@@ -43,4 +43,10 @@ pub enum Invalid {
     /// An address that no single host can have: unspecified, multicast or broadcast.
     #[error("an address belongs to one host: not unspecified, multicast or broadcast")]
     AddressNotAHost,
+    /// The text is no id of a peer.
+    #[error("an id is an Ed25519 public key as 43 characters of base64url without padding")]
+    PeerId,
+    /// The text is no signature.
+    #[error("a signature is an Ed25519 signature as 86 characters of base64url without padding")]
+    PeerSignature,
 }

@@ -6,17 +6,25 @@
 //!
 //! | key | type | holds | expires |
 //! |---|---|---|---|
-//! | `p2p:{f:NAME}:peers` | sorted set | member peer, score time of publishing in ms | [`Expiry::Index`] |
-//! | `p2p:{f:NAME}:hashes` | hash | field peer, value the content hash it claims | [`Expiry::Index`] |
-//! | `p2p:{p:PEER}:seen` | string | time of the last sign of life in ms; there while the peer is alive | [`Expiry::Peer`] |
-//! | `p2p:{p:PEER}:files` | set | names that the peer published | [`Expiry::Index`] |
-//! | `p2p:{due:SHARD}` | sorted set | member peer, score time in ms when the sweep looks at it next | never: emptied by the sweep |
-//! | `p2p:{names:SHARD}` | sorted set | tracked file names in order, score 0 | never: emptied with the last mapping |
+//! | `p2p:{f:NAME}:peers` | sorted set | member owner, score time of publishing in us; without those withheld | [`Expiry::Index`] |
+//! | `p2p:{f:NAME}:hashes` | hash | field owner, value `HASH` or `HASH SIZE`, what it claims; with those withheld | [`Expiry::Index`] |
+//! | `p2p:{p:OWNER}:seen` | string | `MS`, the last sign of life, or `MS TTL ADDRESS PORT FLAGS`; there while the peer is alive | [`Expiry::Peer`] |
+//! | `p2p:{p:OWNER}:files` | set | names that the peer published | [`Expiry::Index`] |
+//! | `p2p:{p:OWNER}:withheld` | set | those of them that are withheld from everybody | [`Expiry::Index`] |
+//! | `p2p:{p:OWNER}:strikes` | hash | field name (empty: all), value `N MS`: how often it was withheld, when last | [`Expiry::Strikes`] |
+//! | `p2p:{p:OWNER}:reports:NAME` | sorted set | member network that reported the file (no name: all), score time in ms | [`Expiry::Report`] |
+//! | `p2p:{r:ADDRESS}:hidden` | sorted set | member `OWNER` or `OWNER NAME` that this reporter does not see, score time in ms | [`Expiry::Report`] |
+//! | `p2p:{a:ADDRESS}:ids` | sorted set | member id that was at the address, score time in ms | [`Expiry::Index`] |
+//! | `p2p:{due:SHARD}` | sorted set | member owner with files, score time in ms when the sweep looks at it next | never: emptied by the sweep |
+//! | `p2p:{due:SHARD}:mappings` | string | how many files the peers of the shard have together | never |
+//! | `p2p:{names:SHARD}` | sorted set | file names in order, score 0 | never: emptied with the last mapping |
+//! | `p2p:used:TOKEN` | string | that a token was used | when it may be used again |
+//! | `p2p:recount` | string | that a tracker counts the mappings anew | minutes |
 //! | `p2p:imported` | string | that the original's keys were taken over | never |
 
 use std::fmt::Display;
 
-use crate::{FileName, Peer};
+use crate::{FileName, Owner, Peer};
 
 /// Shards of the two sets that span all peers and all files, so that no single key grows with the whole service.
 pub const SHARDS: u16 = 16;
@@ -29,6 +37,10 @@ pub enum Expiry {
     /// Twice `PEER_TTL_SECS` and a minute. The sweep looks at each peer once in `PEER_TTL_SECS` and renews the
     /// indexes of the living, so this one only cleans up where no tracker ran at all.
     Index,
+    /// [`crate::limits::REPORT_SECS`].
+    Report,
+    /// [`crate::limits::WITHHELD_WAIT_MAX_SECS`].
+    Strikes,
     /// Never; something else empties it.
     Never,
 }
@@ -44,29 +56,76 @@ pub fn file_hashes(file: &FileName) -> String {
 }
 
 /// A peer's last sign of life.
-pub fn peer_seen(peer: Peer) -> String {
-    let (before, after) = peer_seen_around();
-    format!("{before}{peer}{after}")
-}
-
-/// What stands before and after the peer in [`peer_seen`], for a script that goes through the peers of a file.
-pub fn peer_seen_around() -> (&'static str, &'static str) {
-    ("p2p:{p:", "}:seen")
+pub fn peer_seen(owner: Owner) -> String {
+    format!("p2p:{{p:{owner}}}:seen")
 }
 
 /// The files of a peer.
-pub fn peer_files(peer: Peer) -> String {
-    format!("p2p:{{p:{peer}}}:files")
+pub fn peer_files(owner: Owner) -> String {
+    format!("p2p:{{p:{owner}}}:files")
 }
 
-/// When the sweep looks at which peer, for the shard of `peer`.
-pub fn due_of(peer: Peer) -> String {
-    due(shard(&peer.to_bytes()))
+/// The files of a peer that are withheld from everybody.
+pub fn peer_withheld(owner: Owner) -> String {
+    format!("p2p:{{p:{owner}}}:withheld")
+}
+
+/// How often a peer and its files were withheld.
+pub fn peer_strikes(owner: Owner) -> String {
+    format!("p2p:{{p:{owner}}}:strikes")
+}
+
+/// Who reported a peer for one of its files, or for all.
+pub fn peer_reports(owner: Owner, file: Option<&FileName>) -> String {
+    let file = file.map_or("", FileName::as_str);
+    format!("p2p:{{p:{owner}}}:reports:{file}")
+}
+
+/// What a reporter does not see.
+pub fn hidden(reporter: Peer) -> String {
+    format!("p2p:{{r:{reporter}}}:hidden")
+}
+
+/// The peers with an id that are, or lately were, at an address.
+pub fn ids_at(address: Peer) -> String {
+    format!("p2p:{{a:{address}}}:ids")
+}
+
+/// When the sweep looks at which peer, for the shard of `owner`.
+pub fn due_of(owner: Owner) -> String {
+    due(owner_shard(owner))
 }
 
 /// When the sweep looks at which peer, for one shard below [`SHARDS`].
 pub fn due(shard: u16) -> String {
     format!("p2p:{{due:{shard:02}}}")
+}
+
+/// How many mappings there are, for the shard of `owner`.
+pub fn mappings_of(owner: Owner) -> String {
+    mappings(owner_shard(owner))
+}
+
+/// How many mappings there are, for one shard below [`SHARDS`] of the peers.
+pub fn mappings(shard: u16) -> String {
+    format!("p2p:{{due:{shard:02}}}:mappings")
+}
+
+fn owner_shard(owner: Owner) -> u16 {
+    match owner {
+        Owner::Address(peer) => shard(&peer.to_bytes()),
+        Owner::Key(id) => shard(&id.to_bytes()),
+    }
+}
+
+/// That a token was used.
+pub fn used(token: impl Display) -> String {
+    format!("p2p:used:{token}")
+}
+
+/// That a tracker counts the mappings anew.
+pub fn recount() -> &'static str {
+    "p2p:recount"
 }
 
 /// The tracked names, for the shard of `file`.
@@ -116,12 +175,22 @@ mod tests {
     fn all_keys_and_their_expiry() {
         let file: FileName = "site/index.html".parse().unwrap();
         let peer: Peer = "203.0.113.5".parse().unwrap();
+        let owner = Owner::from(peer);
+        let id: Owner = "PUAXw-hDiVqStwqnTRt-vJyYLM8uxJaMwM1V8Sr0Zgw".parse().unwrap();
         let keys = [
             (file_peers(&file), Expiry::Index),
             (file_hashes(&file), Expiry::Index),
-            (peer_seen(peer), Expiry::Peer),
-            (peer_files(peer), Expiry::Index),
-            (due_of(peer), Expiry::Never),
+            (peer_seen(owner), Expiry::Peer),
+            (peer_files(owner), Expiry::Index),
+            (peer_files(id), Expiry::Index),
+            (peer_withheld(owner), Expiry::Index),
+            (peer_strikes(owner), Expiry::Strikes),
+            (peer_reports(owner, Some(&file)), Expiry::Report),
+            (peer_reports(owner, None), Expiry::Report),
+            (hidden(peer), Expiry::Report),
+            (ids_at(peer), Expiry::Index),
+            (due_of(owner), Expiry::Never),
+            (mappings_of(owner), Expiry::Never),
             (names_of(&file), Expiry::Never),
             (imported().to_owned(), Expiry::Never),
         ];
@@ -131,7 +200,15 @@ mod tests {
             "p2p:{f:site/index.html}:hashes Index",
             "p2p:{p:203.0.113.5}:seen Peer",
             "p2p:{p:203.0.113.5}:files Index",
+            "p2p:{p:PUAXw-hDiVqStwqnTRt-vJyYLM8uxJaMwM1V8Sr0Zgw}:files Index",
+            "p2p:{p:203.0.113.5}:withheld Index",
+            "p2p:{p:203.0.113.5}:strikes Strikes",
+            "p2p:{p:203.0.113.5}:reports:site/index.html Report",
+            "p2p:{p:203.0.113.5}:reports: Report",
+            "p2p:{r:203.0.113.5}:hidden Report",
+            "p2p:{a:203.0.113.5}:ids Index",
             "p2p:{due:02} Never",
+            "p2p:{due:02}:mappings Never",
             "p2p:{names:00} Never",
             "p2p:imported Never",
         ];

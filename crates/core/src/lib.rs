@@ -10,9 +10,15 @@ mod file_name;
 mod invalid;
 pub mod keys;
 pub mod limits;
+mod network;
+mod owner;
 mod peer;
+mod peer_id;
 
 pub use content_hash::ContentHash;
 pub use file_name::FileName;
 pub use invalid::Invalid;
+pub use network::Network;
+pub use owner::Owner;
 pub use peer::Peer;
+pub use peer_id::{PeerId, PeerSignature};

@@ -21,6 +21,50 @@ pub const PEERS_MAX: usize = 100;
 /// Most files of one peer. A site has hundreds; whoever has more than this fills other people's memory.
 pub const FILES_PER_PEER_MAX: usize = 100_000;
 
+/// Most peers of one file. A mapping more than this would serve nobody: an answer has a hundred of them.
+pub const PEERS_PER_FILE_MAX: usize = 2_000_000;
+
+/// Most files in one request of `POST /v1/publish` or `POST /v1/unpublish`.
+pub const PUBLISH_MAX: usize = 1_000;
+
+/// Most names in one request of `POST /v1/lookup`.
+pub const LOOKUP_MAX: usize = 200;
+
+/// Peers in one answer of `GET /v1/peers` when the caller names no limit.
+pub const HOLDERS_DEFAULT: usize = 50;
+
+/// Most peers in one answer of `GET /v1/peers`.
+pub const HOLDERS_MAX: usize = 200;
+
+/// Most peers that a caller can have left out of an answer of `GET /v1/peers`.
+pub const EXCLUDE_MAX: usize = 200;
+
+/// Largest size of a file that a peer may state, in bytes: what a client in any language holds exactly in a number
+/// (2^53 - 1).
+pub const FILE_SIZE_MAX: u64 = (1 << 53) - 1;
+
+/// Shortest time to live that a peer may ask for, in seconds.
+pub const PEER_TTL_MIN_SECS: u32 = 30;
+
+/// Longest time to live that a peer may ask for, and that a registry gives where it is not for ever, in seconds: ten years.
+pub const PEER_TTL_MAX_SECS: u32 = 315_360_000;
+
+/// How long a report hides a peer from its reporter, in seconds, and how long it counts against the peer.
+pub const REPORT_SECS: u64 = 600;
+
+/// How many different networks (see [`crate::Network::of_organisation`]) have to report a peer before it goes for everybody.
+pub const REPORTERS_TO_WITHHOLD: usize = 3;
+
+/// Most peers that one reporter has hidden at a time; the oldest come back first.
+pub const HIDDEN_PER_REPORTER_MAX: usize = 1_000;
+
+/// How long a peer that was withheld for the second time has to wait before a publish or heartbeat brings it back, in
+/// seconds. The first time it need not wait, and each time after the second it waits twice as long as before.
+pub const WITHHELD_WAIT_SECS: u64 = 600;
+
+/// Longest wait of a withheld peer, in seconds; also how long the times that it was withheld are remembered.
+pub const WITHHELD_WAIT_MAX_SECS: u64 = 86_400;
+
 /// Files in one answer of `GET /all_trackers` when the caller names no limit.
 pub const FILES_DEFAULT: usize = 100;
 

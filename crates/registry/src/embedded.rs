@@ -1,15 +1,29 @@
 //! The registry inside the process: in memory for reads, on disk for crashes.
 //!
-//! `table` knows who has what (with `peers`, `files` and `hashes` for its indexes), `journal` writes its changes in
-//! groups from a thread of its own, `disk` is the engine below, and `store` is the registry over them. A request
-//! never waits for the disk.
+//! `table` knows who has what (with `peers`, `files` and `contents` for its indexes, which are made of `numbered`, `index`
+//! and `dense`), `reads` and `moving` are what is asked of it, and `reports` (with `hidden` and `standing`) who must not be
+//! shown to whom; `reporting` brings the two together. `tokens` knows which signatures served. `journal` writes the changes in groups from a thread of its own,
+//! `disk` is the engine below with `records` for the bytes, `takeover` reads what an earlier version wrote, and `store` is
+//! the registry over them. A request never waits for the disk.
 
+mod contents;
+mod dense;
 mod disk;
 mod files;
-mod hashes;
+mod hidden;
+mod index;
 mod journal;
+mod moving;
+mod numbered;
 mod peers;
+mod reads;
+mod records;
+mod reporting;
+mod reports;
+mod standing;
 mod store;
 mod table;
+mod takeover;
+mod tokens;
 
 pub use store::EmbeddedRegistry;

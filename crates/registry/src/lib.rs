@@ -5,15 +5,18 @@
 //!
 //! Both pass one conformance suite. Only the Redis store knows of Redis, only the embedded one of a disk.
 
+mod contract;
 mod embedded;
 mod redis;
 
-use std::time::Duration;
-
 use async_trait::async_trait;
-use peer_core::limits::FILES_PER_PEER_MAX;
-use peer_core::{ContentHash, FileName, Peer};
+use peer_core::{FileName, Owner, Peer};
+use tokio::sync::mpsc;
 
+pub use contract::{
+    Entry, FilePage, FilesQuery, Holder, Holders, HoldersQuery, ListedFile, PeerTtl, Publisher, Record,
+    Report, Stats, Swept, Verdict,
+};
 pub use embedded::EmbeddedRegistry;
 pub use redis::RedisRegistry;
 
@@ -23,72 +26,78 @@ pub enum RegistryError {
     /// The store cannot be reached, or cannot keep up, now. Asking again later helps.
     #[error("the store is not available: {0}")]
     Unavailable(String),
-    /// The peer has [`peer_core::limits::FILES_PER_PEER_MAX`] files already.
-    #[error("a peer has at most {FILES_PER_PEER_MAX} files")]
-    TooManyFiles,
     /// The store cannot be opened with these settings, or is broken. Asking again does not help.
     #[error("{0}")]
     Broken(String),
 }
 
-/// Which names [`Registry::files`] lists.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct FilesQuery {
-    /// Only names that start with this; empty for all.
-    pub prefix: String,
-    /// Only names after this one, in order of bytes.
-    pub after: Option<String>,
-    /// At most as many names.
-    pub limit: usize,
-}
-
-/// A page of names in order of bytes.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct FilePage {
-    /// The names that a living peer has; at times fewer than the limit even where more follow.
-    pub files: Vec<String>,
-    /// The last name that was looked at, from which the next page goes on.
-    pub last: Option<String>,
-    /// Whether names may follow.
-    pub more: bool,
-}
-
-/// What a step of the sweep did.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Swept {
-    /// Dead peers that were taken away whole.
-    pub peers: usize,
-    /// Mappings that were taken away.
-    pub mappings: usize,
-    /// Whether more is due at once.
-    pub more: bool,
-}
-
 /// Who has what.
 ///
-/// A mapping says that a peer has a file, and with which content hash. A peer is alive from its last publish or
-/// sign of life for the time to live that the registry was opened with. Each method that names a `caller` counts
-/// as a sign of life of it when it is alive; only [`Registry::add`] brings a dead peer back, and then without what
-/// it had before.
+/// A mapping says that a peer has a file, and with which content hash; it belongs to an [`Owner`]. A peer is alive from
+/// its last publish or sign of life for its time to live, which is at most that of the registry. Only
+/// [`Registry::publish`] brings a dead peer back, and then without what it had before. The dead are never handed out,
+/// whether a sweep runs or not.
 ///
-/// What a method acknowledged survives a crash of any process, bounded by one second of unsynced writes.
+/// A method that names a `caller` counts as a sign of life of the peer at that address, when it is alive; to be heard
+/// again within a sixteenth of its time to live, and at most ten seconds, need not be taken note of.
+///
+/// What [`Registry::publish`], [`Registry::unpublish`] and [`Registry::unpublish_all`] acknowledged survives a crash of
+/// any process, bounded by one second of unsynced writes; so does what [`Registry::first_use`] was told. Reports live as long
+/// as the store does, and the embedded one forgets them with its process.
 #[async_trait]
 pub trait Registry: Send + Sync {
-    /// The caller has `file` with the content `hash`. The newest hash of a caller counts.
-    async fn add(&self, caller: Peer, file: &FileName, hash: &ContentHash) -> Result<(), RegistryError>;
+    /// The publisher has these files, up to [`peer_core::limits::PUBLISH_MAX`] of them. The newest hash of an owner
+    /// counts. Gives a verdict for each, in order. It is a sign of life, also when all are refused: the address, port and time
+    /// to live of the peer are from now on those of the publisher.
+    async fn publish(&self, publisher: &Publisher, entries: &[Entry]) -> Result<Vec<Verdict>, RegistryError>;
 
-    /// `peer` has `file` no more. Nothing happens where it had not.
-    async fn remove(&self, caller: Peer, peer: Peer, file: &FileName) -> Result<(), RegistryError>;
+    /// `owner` has these files no more; a sign of life. Nothing happens for those that it had not.
+    async fn unpublish(&self, owner: Owner, files: &[FileName]) -> Result<(), RegistryError>;
 
-    /// `peer` has no file any more.
-    async fn remove_peer(&self, caller: Peer, peer: Peer) -> Result<(), RegistryError>;
+    /// `owner` has no file any more.
+    async fn unpublish_all(&self, owner: Owner) -> Result<(), RegistryError>;
 
-    /// At most `limit` living peers that have `file`: all of them where there are no more, else a sample from a
-    /// varied start. No peer twice.
-    async fn peers(&self, caller: Peer, file: &FileName, limit: usize) -> Result<Vec<Peer>, RegistryError>;
+    /// A sign of life in O(1), whatever the number of files, from where the publisher is now; its `ttl_secs` counts where
+    /// given. Brings back what was withheld, when its wait is over. False when the peer is not alive: it has to publish.
+    async fn heartbeat(&self, publisher: &Publisher) -> Result<bool, RegistryError>;
 
-    /// The names that living peers have, a page in order.
+    /// At most `limit` addresses of living peers that have `file` and that `caller` has not reported: all of them
+    /// where there are no more, else a sample from a varied start. No address twice.
+    async fn addresses(
+        &self,
+        caller: Peer,
+        file: &FileName,
+        limit: usize,
+    ) -> Result<Vec<Peer>, RegistryError>;
+
+    /// The same with what is known of each peer, for each query; without the peers at the address of `caller`
+    /// itself that have no id.
+    async fn holders(&self, caller: Peer, queries: &[HoldersQuery]) -> Result<Vec<Holders>, RegistryError>;
+
+    /// The files that living peers have, a page in order of name.
     async fn files(&self, caller: Peer, query: &FilesQuery) -> Result<FilePage, RegistryError>;
+
+    /// Takes a report. The subject is hidden from the reporter at once, for [`peer_core::limits::REPORT_SECS`]; a subject that is an
+    /// address with all peers at it. It is withheld from everybody when reports of
+    /// [`peer_core::limits::REPORTERS_TO_WITHHOLD`] different networks came within that time, or one that is decisive. A publish
+    /// or heartbeat of the subject brings it back: at once the first time, after
+    /// [`peer_core::limits::WITHHELD_WAIT_SECS`] the second, and twice as long each further time.
+    async fn report(&self, report: &Report) -> Result<(), RegistryError>;
+
+    /// How much there is.
+    async fn stats(&self) -> Result<Stats, RegistryError>;
+
+    /// Whether `token` is seen for the first time in `secs` seconds. Signatures serve once by it, also after a restart; of
+    /// a crash, those of the last second may serve once more. Unavailable when more tokens than can be remembered
+    /// came within their time: none is forgotten before that.
+    async fn first_use(&self, token: [u8; 32], secs: u32) -> Result<bool, RegistryError>;
+
+    /// Sends every mapping of a living peer to `out`, in order of file name, and ends when all were or when nobody listens.
+    async fn export(&self, out: mpsc::Sender<Record>) -> Result<(), RegistryError>;
+
+    /// Takes mappings over, with their signs of life where those are newer; up to [`peer_core::limits::PUBLISH_MAX`] at
+    /// once. Gives how many it took: not those of peers that died meanwhile, nor those above a limit.
+    async fn import(&self, records: &[Record]) -> Result<usize, RegistryError>;
 
     /// Takes away some of what is dead; bounded, so that it can be called while requests are served. Nothing
     /// that a method promises depends on it, memory does.
@@ -99,20 +108,4 @@ pub trait Registry: Send + Sync {
 
     /// Writes everything to disk and lets go of it. Later calls are refused.
     async fn close(&self);
-}
-
-/// How long a peer lives after its last sign of life.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct PeerTtl(Duration);
-
-impl PeerTtl {
-    /// From seconds; 0 is for ever.
-    pub fn from_secs(secs: u64) -> Self {
-        Self(Duration::from_secs(secs))
-    }
-
-    /// In milliseconds; 0 is for ever.
-    fn as_ms(self) -> u64 {
-        u64::try_from(self.0.as_millis()).unwrap_or(u64::MAX)
-    }
 }

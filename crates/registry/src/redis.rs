@@ -1,15 +1,30 @@
 //! The registry in Redis: any number of trackers over one.
 //!
-//! `link` holds the connection, `commands` says which commands travel together, `scripts` what must not be torn
-//! apart, `store` is the registry, `sweep` clears up behind it and `import` takes over the original's data. The
-//! keys are those of `peer_core::keys`.
+//! `link` holds the connection, with `lanes` for each thread's own, and `scripts` has what must not be torn apart. `store`
+//! is the registry: `read`, `holders` and `listing` answer, `write` and `reports` change, `sweep` clears up behind, `recount`
+//! sets the counts right and `original` takes over the original's data. The keys are those of `peer_core::keys`.
+//!
+//! What is asked for again and again is remembered for a moment, in tables of a fixed size: `recent` who was heard or is no
+//! peer, `presence` who lives and where, `hidden` who reported what, `hot` the peers of a file. A change that comes through
+//! this process counts in them at once; one that comes through another within a second (within 100 ms for `hot`).
 
-mod commands;
-mod import;
+mod hidden;
+mod holders;
+mod hot;
+mod lanes;
+mod leave;
 mod link;
+mod listing;
+mod original;
+mod presence;
+mod read;
+mod recent;
+mod recount;
+mod reports;
 mod scripts;
 mod store;
 mod sweep;
 mod ttl;
+mod write;
 
 pub use store::RedisRegistry;

@@ -6,15 +6,16 @@ use actix_web::dev::Payload;
 use actix_web::error::PayloadError;
 use actix_web::http::header::{CONTENT_TYPE, HeaderName};
 use actix_web::web::{Bytes, Data};
-use actix_web::{FromRequest, HttpRequest};
+use actix_web::{FromRequest, HttpMessage as _, HttpRequest};
 use peer_core::Peer;
+use peer_core::limits::BODY_MAX_BYTES;
 
-use crate::caller;
+use crate::caller::Caller;
 use crate::error::ApiError;
 use crate::params::Params;
 use crate::server::App;
 
-/// How long the body of a request may take: it has 64 KiB at most.
+/// How long the body of a request may take: it has 2 MiB at most.
 const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
@@ -23,12 +24,13 @@ const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 pub(crate) struct Call {
     pub(crate) caller: Peer,
     pub(crate) params: Params,
+    /// Whether the operator makes it.
+    pub(crate) operator: bool,
     cross_site: bool,
 }
 
 impl Call {
-    /// To be asked before anything is changed. Browsers mark what a page of another site makes them send (W3C
-    /// Fetch Metadata); since a GET can publish here, an image in a foreign page could otherwise.
+    /// To be asked before anything is changed.
     pub(crate) fn may_change(&self) -> Result<(), ApiError> {
         if self.cross_site { Err(ApiError::CrossSite) } else { Ok(()) }
     }
@@ -39,29 +41,54 @@ impl FromRequest for Call {
     type Future = Pin<Box<dyn Future<Output = Result<Self, ApiError>>>>;
 
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
-        // Its limit is that of the App's PayloadConfig.
-        let body = Bytes::from_request(request, payload);
+        let body = body(request, payload, BODY_MAX_BYTES);
         let request = request.clone();
         Box::pin(async move {
-            let body = tokio::time::timeout(BODY_TIMEOUT, body).await.map_err(|_| ApiError::TooSlow)?;
-            let body = body.map_err(|error| match error.as_error::<PayloadError>() {
-                Some(PayloadError::Overflow) => ApiError::TooLarge,
-                _ => ApiError::BrokenBody,
-            })?;
-            let app = request.app_data::<Data<App>>().ok_or(ApiError::Unavailable)?;
-            let socket = request.peer_addr().ok_or(ApiError::Unavailable)?;
-            let caller =
-                caller::resolve(socket, request.headers(), &app.trusted).ok_or(ApiError::Unavailable)?;
-            if caller.broken_headers > 0 {
-                app.metrics.broken_proxy_headers.inc_by(caller.broken_headers.into());
-            }
-            let header = |name| request.headers().get(name).and_then(|value| value.to_str().ok());
-            let content_type = header(CONTENT_TYPE).unwrap_or_default();
+            let body = body.await?;
             Ok(Self {
-                caller: caller.peer,
-                params: Params::read(request.query_string(), content_type, &body)?,
-                cross_site: header(SEC_FETCH_SITE) == Some("cross-site"),
+                caller: caller(&request)?,
+                params: Params::read(request.query_string(), content_type(&request), &body)?,
+                operator: is_operator(&request),
+                cross_site: is_cross_site(&request),
             })
+        })
+    }
+}
+
+/// Whose request it is, as was found out when it came in.
+pub(crate) fn caller(request: &HttpRequest) -> Result<Peer, ApiError> {
+    request.extensions().get::<Caller>().map(|caller| caller.peer).ok_or(ApiError::Unavailable)
+}
+
+/// Whether the request shows the operator's token.
+pub(crate) fn is_operator(request: &HttpRequest) -> bool {
+    let token = request.app_data::<Data<App>>().and_then(|app| app.operator.as_ref());
+    token.is_some_and(|token| token.is_shown_by(request.headers()))
+}
+
+/// Whether a page of another site made a browser send it. Browsers mark that (W3C Fetch Metadata); since a GET can
+/// publish here, an image in a foreign page could otherwise.
+pub(crate) fn is_cross_site(request: &HttpRequest) -> bool {
+    request.headers().get(SEC_FETCH_SITE).is_some_and(|site| site.as_bytes() == b"cross-site")
+}
+
+/// What the body says that it is.
+pub(crate) fn content_type(request: &HttpRequest) -> &str {
+    request.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default()
+}
+
+/// The body, of at most `most` bytes, which is what the `PayloadConfig` of its path allows.
+pub(crate) fn body(
+    request: &HttpRequest,
+    payload: &mut Payload,
+    most: usize,
+) -> impl Future<Output = Result<Bytes, ApiError>> + use<> {
+    let body = Bytes::from_request(request, payload);
+    async move {
+        let body = tokio::time::timeout(BODY_TIMEOUT, body).await.map_err(|_| ApiError::TooSlow)?;
+        body.map_err(|error| match error.as_error::<PayloadError>() {
+            Some(PayloadError::Overflow) => ApiError::TooLarge(most),
+            _ => ApiError::BrokenBody,
         })
     }
 }

@@ -15,6 +15,15 @@ const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 pub(crate) struct Caller {
     pub(crate) peer: Peer,
     pub(crate) broken_headers: u32,
+    /// Whether a trusted proxy handed the request on, or may have.
+    pub(crate) proxied: bool,
+}
+
+impl Caller {
+    /// Whether it is on this machine for sure: nobody outside can forge that.
+    pub(crate) fn is_local(self) -> bool {
+        self.peer.ip().is_loopback() && !self.proxied
+    }
 }
 
 /// The caller is who the other end of the socket is, unless that is a trusted proxy which names somebody else:
@@ -23,10 +32,11 @@ pub(crate) struct Caller {
 /// host can have the socket's address.
 pub(crate) fn resolve(socket: SocketAddr, headers: &HeaderMap, trusted: &TrustedProxies) -> Option<Caller> {
     let peer = Peer::new(socket.ip()).ok()?;
-    let mut caller = Caller { peer, broken_headers: 0 };
+    let mut caller = Caller { peer, broken_headers: 0, proxied: false };
     if !trusted.contains(peer.ip()) {
         return Some(caller);
     }
+    caller.proxied = headers.contains_key(CF_CONNECTING_IP) || headers.contains_key(X_FORWARDED_FOR);
     let mut cloudflare = headers.get_all(CF_CONNECTING_IP);
     if let Some(value) = cloudflare.next() {
         match (value.to_str().ok().and_then(parse_hop), cloudflare.next()) {
@@ -105,6 +115,21 @@ mod tests {
         assert_eq!(walk("2001:DB8::1"), "2001:db8::1");
         assert_eq!(walk("::ffff:198.51.100.1"), "198.51.100.1");
         assert_eq!(walk("198.51.100.1:4711, [fd00::1]:80, [fd00::2]"), "198.51.100.1");
+    }
+
+    #[test]
+    fn only_who_comes_without_a_proxy_is_local() {
+        let is_local = |socket: &str, header: Option<&str>| {
+            let mut map = HeaderMap::new();
+            if let Some(value) = header {
+                map.insert(X_FORWARDED_FOR, HeaderValue::from_str(value).unwrap());
+            }
+            let trusted = "loopback,private".parse().unwrap();
+            resolve(SocketAddr::new(socket.parse().unwrap(), 1), &map, &trusted).unwrap().is_local()
+        };
+        assert!(is_local("127.0.0.1", None) && is_local("::1", None));
+        assert!(!is_local("127.0.0.1", Some("127.0.0.1")) && !is_local("127.0.0.1", Some("")));
+        assert!(!is_local("10.0.0.2", Some("127.0.0.1")) && !is_local("203.0.113.5", None));
     }
 
     #[test]

@@ -1,117 +1,231 @@
 //! The routes of the original, answer for answer.
 
 use actix_web::web::{self, Data, Json, ServiceConfig};
-use actix_web::{HttpResponse, Responder};
-use peer_core::limits::{FILES_DEFAULT, FILES_MAX, PEERS_MAX};
+use actix_web::{HttpResponse, Responder, Route};
+use peer_core::limits::PEERS_MAX;
 use peer_core::{ContentHash, FileName, Peer};
-use registry::FilesQuery;
+use registry::{Entry, Publisher, Report, Verdict};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::call::Call;
-use crate::error::ApiError;
+use crate::error::{ApiError, InvalidBody, Refusal};
 use crate::server::App;
+use crate::v1::find::files_query;
+
+/// Methods of a path, as its `Allow` header has them.
+pub(crate) const GET: &str = "GET";
+/// Methods of a path, as its `Allow` header has them.
+pub(crate) const POST: &str = "POST";
+const GET_POST: &str = "GET, POST";
+
+/// What answers all methods of a path but `allowed`.
+pub(crate) fn other_method(allowed: &'static str) -> Route {
+    web::to(move || async move { method_not_allowed(allowed) })
+}
 
 /// Puts the routes into an application.
 pub(crate) fn routes(config: &mut ServiceConfig) {
-    let other_method = |allowed| web::to(move || async move { method_not_allowed(allowed) });
     config
-        .service(web::resource("/").route(web::get().to(root)).default_service(other_method("GET")))
-        .service(web::resource("/peers").route(web::get().to(peers)).default_service(other_method("GET")))
+        .service(web::resource("/").route(web::get().to(root)).default_service(other_method(GET)))
+        .service(web::resource("/peers").route(web::get().to(peers)).default_service(other_method(GET)))
         .service(
-            web::resource("/all_trackers").route(web::get().to(files)).default_service(other_method("GET")),
+            web::resource("/all_trackers").route(web::get().to(files)).default_service(other_method(GET)),
         )
         // The newest published client uses GET for both, which the original refuses, so that it never publishes.
         .service(
             web::resource("/add")
                 .route(web::get().to(add))
                 .route(web::post().to(add))
-                .default_service(other_method("GET, POST")),
+                .default_service(other_method(GET_POST)),
         )
         .service(
             web::resource("/remove")
                 .route(web::get().to(remove))
                 .route(web::post().to(remove))
-                .default_service(other_method("GET, POST")),
+                .default_service(other_method(GET_POST)),
         )
         .service(
             web::resource("/peer_offline")
                 .route(web::post().to(peer_offline))
-                .default_service(other_method("POST")),
+                .default_service(other_method(POST)),
         )
         .default_service(web::to(not_found));
 }
 
-#[derive(Serialize)]
-struct Status {
+/// That it was done.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Status {
+    /// `ok`; `removed` of `/peer_offline`.
     status: &'static str,
 }
 
-const OK: Json<Status> = Json(Status { status: "ok" });
+pub(crate) const OK: Json<Status> = Json(Status { status: "ok" });
 
-async fn root() -> impl Responder {
+/// That the tracker answers.
+#[utoipa::path(get, path = "/", operation_id = "legacy_root", tag = "legacy", responses((status = 200, description = "It does", body = Status)))]
+pub(crate) async fn root() -> impl Responder {
     OK
 }
 
-#[derive(Serialize)]
-struct Peers {
+/// The peers of a file.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Peers {
+    /// Its name.
     filename: String,
+    /// Addresses of living peers, at most 100 of them.
+    #[schema(value_type = Vec<String>, example = json!(["198.51.100.1", "203.0.113.5"]))]
     peers: Vec<Peer>,
 }
 
-async fn peers(call: Call, app: Data<App>) -> Result<Json<Peers>, ApiError> {
+/// The addresses of peers that have a file.
+#[utoipa::path(
+    get, path = "/peers", operation_id = "legacy_peers", tag = "legacy",
+    params(("filename" = String, Query, description = "Name of the file", min_length = 1, max_length = 1024, pattern = r"^(?!/)(?!(?:.*/)?\.{1,2}(?:/|$))[^\\\u0000-\u001f\u007f-\u009f]+$", example = "site/index.html")),
+    responses(
+        (status = 200, description = "Addresses, none where nobody has the file", body = Peers),
+        (status = 413, description = "The body is too large", body = Refusal),
+        (status = 422, description = "A parameter is missing or refused", body = InvalidBody),
+        (status = 429, description = "The caller asks too often, or something is full", body = Refusal),
+        (status = 503, description = "The store is not there", body = Refusal),
+    )
+)]
+pub(crate) async fn peers(call: Call, app: Data<App>) -> Result<Json<Peers>, ApiError> {
     let mut errors = Vec::new();
     let Some(file) = call.params.required::<FileName>("filename", &mut errors) else {
         return Err(ApiError::Invalid(errors));
     };
-    let peers = app.registry.peers(call.caller, &file, PEERS_MAX).await?;
+    let peers = app.registry.addresses(call.caller, &file, PEERS_MAX).await?;
     Ok(Json(Peers { filename: file.to_string(), peers }))
 }
 
-async fn add(call: Call, app: Data<App>) -> Result<Json<Status>, ApiError> {
+/// Publishes a file of the caller. GET does the same, for clients that use it.
+#[utoipa::path(
+    method(get, post), path = "/add", operation_id = "legacy_add", tag = "legacy",
+    params(
+        ("filename" = String, Query, description = "Name of the file", min_length = 1, max_length = 1024, pattern = r"^(?!/)(?!(?:.*/)?\.{1,2}(?:/|$))[^\\\u0000-\u001f\u007f-\u009f]+$", example = "site/index.html"),
+        ("hash" = String, Query, description = "Hash of its content that the caller claims", pattern = "^[A-Za-z0-9+/=_:.-]{1,128}$", example = "d41d8cd98f00b204e9800998ecf8427e"),
+    ),
+    responses(
+        (status = 200, description = "Published", body = Status),
+        (status = 403, description = "A page of another site made a browser send it", body = Refusal),
+        (status = 413, description = "The body is too large", body = Refusal),
+        (status = 422, description = "A parameter is missing or refused", body = InvalidBody),
+        (status = 429, description = "The caller asks too often, or something is full", body = Refusal),
+        (status = 503, description = "The store is not there", body = Refusal),
+    )
+)]
+pub(crate) async fn add(call: Call, app: Data<App>) -> Result<Json<Status>, ApiError> {
     call.may_change()?;
     let mut errors = Vec::new();
     let file = call.params.required::<FileName>("filename", &mut errors);
     let hash = call.params.required::<ContentHash>("hash", &mut errors);
     let (Some(file), Some(hash)) = (file, hash) else { return Err(ApiError::Invalid(errors)) };
-    app.registry.add(call.caller, &file, &hash).await?;
-    Ok(OK)
+    let entry = Entry { file, hash, size: None };
+    let verdicts = app.registry.publish(&Publisher::legacy(call.caller), &[entry]).await?;
+    match verdicts.first() {
+        Some(Verdict::TooManyFiles) => Err(ApiError::TooManyFiles),
+        Some(Verdict::TooManyPeers) => Err(ApiError::TooManyPeers),
+        // One that is withheld is published all the same, and comes back by itself.
+        Some(Verdict::Listed | Verdict::Withheld { .. }) | None => Ok(OK),
+    }
 }
 
-async fn remove(call: Call, app: Data<App>) -> Result<Json<Status>, ApiError> {
+/// Withdraws a file of the caller. GET does the same, for clients that use it.
+#[utoipa::path(
+    method(get, post), path = "/remove", operation_id = "legacy_remove", tag = "legacy",
+    params(
+        ("filename" = String, Query, description = "Name of the file", min_length = 1, max_length = 1024, pattern = r"^(?!/)(?!(?:.*/)?\.{1,2}(?:/|$))[^\\\u0000-\u001f\u007f-\u009f]+$", example = "site/index.html"),
+        ("ip" = Option<String>, Query, description = "Another peer, which makes it a report about that one; left out, the caller", pattern = r"^(?:[1-9]|[1-9]\d|1\d\d|2[01]\d|22[0-3])(?:\.(?:\d|[1-9]\d|1\d\d|2[0-4]\d|25[0-5])){3}$", example = "203.0.113.5"),
+    ),
+    responses(
+        (status = 200, description = "Withdrawn, or reported", body = Status),
+        (status = 403, description = "A page of another site made a browser send it", body = Refusal),
+        (status = 413, description = "The body is too large", body = Refusal),
+        (status = 422, description = "A parameter is missing or refused", body = InvalidBody),
+        (status = 429, description = "The caller asks too often, or something is full", body = Refusal),
+        (status = 503, description = "The store is not there", body = Refusal),
+    )
+)]
+pub(crate) async fn remove(call: Call, app: Data<App>) -> Result<Json<Status>, ApiError> {
     call.may_change()?;
     let mut errors = Vec::new();
     let peer = call.params.optional::<Peer>("ip", &mut errors).unwrap_or(call.caller);
     let file = call.params.required::<FileName>("filename", &mut errors);
     let (Some(file), true) = (file, errors.is_empty()) else { return Err(ApiError::Invalid(errors)) };
-    app.registry.remove(call.caller, peer, &file).await?;
+    if peer == call.caller {
+        app.registry.unpublish(peer.into(), &[file]).await?;
+    } else {
+        report(&app, &call, peer, Some(file)).await?;
+    }
     Ok(OK)
 }
 
-async fn peer_offline(call: Call, app: Data<App>) -> Result<Json<Status>, ApiError> {
+/// Withdraws all files of the caller.
+#[utoipa::path(
+    post, path = "/peer_offline", operation_id = "legacy_peer_offline", tag = "legacy",
+    params(("ip" = Option<String>, Query, description = "Another peer, which makes it a report about that one; left out, the caller", pattern = r"^(?:[1-9]|[1-9]\d|1\d\d|2[01]\d|22[0-3])(?:\.(?:\d|[1-9]\d|1\d\d|2[0-4]\d|25[0-5])){3}$", example = "203.0.113.5")),
+    responses(
+        (status = 200, description = "Withdrawn, or reported", body = Status),
+        (status = 403, description = "A page of another site made a browser send it", body = Refusal),
+        (status = 413, description = "The body is too large", body = Refusal),
+        (status = 422, description = "A parameter is missing or refused", body = InvalidBody),
+        (status = 429, description = "The caller asks too often, or something is full", body = Refusal),
+        (status = 503, description = "The store is not there", body = Refusal),
+    )
+)]
+pub(crate) async fn peer_offline(call: Call, app: Data<App>) -> Result<Json<Status>, ApiError> {
     call.may_change()?;
     let mut errors = Vec::new();
     let peer = call.params.optional::<Peer>("ip", &mut errors).unwrap_or(call.caller);
     if !errors.is_empty() {
         return Err(ApiError::Invalid(errors));
     }
-    app.registry.remove_peer(call.caller, peer).await?;
+    if peer == call.caller {
+        app.registry.unpublish_all(peer.into()).await?;
+    } else {
+        report(&app, &call, peer, None).await?;
+    }
     Ok(Json(Status { status: "removed" }))
 }
 
-#[derive(Serialize)]
-struct Files {
+/// A page of the tracked files.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Files {
+    /// Names in order of their bytes.
     files: Vec<String>,
+    /// The `cursor` of the next page; null where this is the last.
     next: Option<String>,
 }
 
-async fn files(call: Call, app: Data<App>) -> Result<Json<Files>, ApiError> {
-    let mut errors = Vec::new();
-    let prefix = call.params.optional::<String>("prefix", &mut errors).unwrap_or_default();
-    let after = call.params.optional::<String>("cursor", &mut errors).filter(|cursor| !cursor.is_empty());
-    let limit = call.params.number("limit", (1, FILES_DEFAULT, FILES_MAX), &mut errors);
-    let (Some(limit), true) = (limit, errors.is_empty()) else { return Err(ApiError::Invalid(errors)) };
-    let page = app.registry.files(call.caller, &FilesQuery { prefix, after, limit }).await?;
-    Ok(Json(Files { files: page.files, next: page.last.filter(|_| page.more) }))
+/// The tracked files, a page in order of name.
+#[utoipa::path(
+    get, path = "/all_trackers", operation_id = "legacy_files", tag = "legacy",
+    params(
+        ("prefix" = Option<String>, Query, description = "Only names that start with this"),
+        ("limit" = Option<u16>, Query, description = "At most as many names", minimum = 1, maximum = 1000),
+        ("cursor" = Option<String>, Query, description = "The `next` of the page before"),
+    ),
+    responses(
+        (status = 200, description = "A page of names", body = Files),
+        (status = 413, description = "The body is too large", body = Refusal),
+        (status = 422, description = "A parameter is missing or refused", body = InvalidBody),
+        (status = 429, description = "The caller asks too often, or something is full", body = Refusal),
+        (status = 503, description = "The store is not there", body = Refusal),
+    )
+)]
+pub(crate) async fn files(call: Call, app: Data<App>) -> Result<Json<Files>, ApiError> {
+    let page = app.registry.files(call.caller, &files_query(&call)?).await?;
+    let files = page.files.into_iter().map(|file| file.name).collect();
+    Ok(Json(Files { files, next: page.last.filter(|_| page.more) }))
+}
+
+/// A client of the original that could not download from a peer removes it, for everybody. Nobody may do that to
+/// another any more: such a call is a report, which hides the peer from who made it, so that this one sees what it expects.
+async fn report(app: &App, call: &Call, subject: Peer, file: Option<FileName>) -> Result<(), ApiError> {
+    app.metrics.reports.inc();
+    let report = Report { reporter: call.caller, subject: subject.into(), file, decisive: call.operator };
+    Ok(app.registry.report(&report).await?)
 }
 
 async fn not_found() -> Result<HttpResponse, ApiError> {

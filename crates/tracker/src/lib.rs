@@ -1,7 +1,7 @@
 //! The tracker: which peer has which file, over HTTP.
 //!
-//! A request travels one way: `server` (sockets, limits) -> `call` (whose request is it, with what parameters)
-//! -> `legacy` (the routes) -> the registry -> JSON. Whatever goes wrong on the way becomes an `ApiError`, which is
+//! A request travels one way: `server` (sockets; whose request is it, and may it come in) -> `call` or `v1::body` (what it
+//! says, and who signed it) -> `legacy` or `v1` (the routes) -> the registry -> JSON. Whatever goes wrong on the way becomes an `ApiError`, which is
 //! the one place that knows of status codes.
 
 mod call;
@@ -9,11 +9,17 @@ mod caller;
 mod error;
 mod legacy;
 mod metrics;
+mod openapi;
+mod operator;
 mod params;
 mod proxies;
+mod rate;
 mod server;
 mod settings;
+mod signature;
+mod stats;
 mod tracker;
+mod v1;
 
 pub use settings::TrackerSettings;
 pub use tracker::Tracker;

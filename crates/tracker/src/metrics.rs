@@ -9,6 +9,10 @@ pub(crate) struct Metrics {
     requests: Family<RequestLabels, Counter>,
     /// Addresses in proxy headers that were none.
     pub(crate) broken_proxy_headers: Counter,
+    /// Signatures that were not believed.
+    pub(crate) bad_signatures: Counter,
+    /// Reports of peers about others.
+    pub(crate) reports: Counter,
     swept: Counter,
 }
 
@@ -32,6 +36,16 @@ impl Metrics {
             "tracker_broken_proxy_headers",
             "Addresses in cf-connecting-ip and x-forwarded-for headers that were none and were ignored",
             metrics.broken_proxy_headers.clone(),
+        );
+        registry.register(
+            "tracker_bad_signatures",
+            "Requests refused since their signature was missing, malformed, late, forged or used before",
+            metrics.bad_signatures.clone(),
+        );
+        registry.register(
+            "tracker_reports",
+            "Reports of callers about other peers, by /v1/report and by the legacy paths",
+            metrics.reports.clone(),
         );
         registry.register(
             "tracker_swept_mappings",

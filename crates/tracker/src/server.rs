@@ -8,15 +8,21 @@ use actix_web::body::MessageBody;
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::middleware::{Next, from_fn};
 use actix_web::web::{Data, PayloadConfig};
-use actix_web::{Error, HttpServer};
+use actix_web::{Error, HttpMessage as _, HttpServer};
 use peer_core::limits::BODY_MAX_BYTES;
 use registry::Registry;
 use service::admin::log_listening;
 use service::{Failure, Shutdown};
 
-use crate::legacy;
+use crate::caller;
+use crate::error::ApiError;
 use crate::metrics::Metrics;
+use crate::operator::OperatorToken;
 use crate::proxies::TrustedProxies;
+use crate::rate::Callers;
+use crate::signature::ServerName;
+use crate::stats::LiveStats;
+use crate::{legacy, openapi, v1};
 
 /// How long requests in flight have at shutdown, in seconds: less than the 8 that a supervisor waits, by the one
 /// that the server takes beyond it and one to spare.
@@ -31,6 +37,13 @@ pub(crate) struct App {
     pub(crate) registry: Arc<dyn Registry>,
     pub(crate) trusted: TrustedProxies,
     pub(crate) metrics: Metrics,
+    /// How often each caller may ask; `None` for no limit.
+    pub(crate) callers: Option<Callers>,
+    pub(crate) server_name: Option<ServerName>,
+    pub(crate) operator: Option<OperatorToken>,
+    /// `PEER_TTL_SECS`, as peers are told; 0 is for ever.
+    pub(crate) peer_ttl_secs: u64,
+    pub(crate) stats: LiveStats,
 }
 
 /// Serves `listeners` until `shutdown`, then drains.
@@ -40,12 +53,17 @@ pub(crate) async fn serve(
     shutdown: Shutdown,
 ) -> Result<(), Failure> {
     let failed = |error| Failure::run("tracker", error);
+    let streams_end = Data::new(shutdown.clone());
     let mut server = HttpServer::new(move || {
         actix_web::App::new()
             .app_data(Data::clone(&app))
+            .app_data(Data::clone(&streams_end))
             .app_data(PayloadConfig::new(BODY_MAX_BYTES))
-            .wrap(from_fn(count))
+            .wrap(from_fn(enter))
+            // In the order in which they are looked through: those first that are asked most.
             .configure(legacy::routes)
+            .configure(v1::routes)
+            .configure(openapi::routes)
     })
     .client_request_timeout(HEAD_TIMEOUT)
     .keep_alive(KEEP_ALIVE)
@@ -64,19 +82,34 @@ pub(crate) async fn serve(
     server.await.map_err(failed)
 }
 
-async fn count(
+/// The way in and out of every request: whose it is, whether it may come in, and how it ended.
+async fn enter(
     request: ServiceRequest,
     next: Next<impl MessageBody>,
 ) -> Result<ServiceResponse<impl MessageBody>, Error> {
-    let app = request.app_data::<Data<App>>().cloned();
+    let Some(app) = request.app_data::<Data<App>>().cloned() else { return next.call(request).await };
     let route = request.match_pattern();
-    let answer = next.call(request).await;
-    if let Some(app) = app {
-        let status = match &answer {
-            Ok(response) => response.status(),
-            Err(error) => error.as_response_error().status_code(),
-        };
-        app.metrics.request(route, status.as_u16());
-    }
+    let answer = match admit(&app, &request) {
+        Ok(()) => next.call(request).await,
+        Err(refused) => Err(refused.into()),
+    };
+    let status = match &answer {
+        Ok(response) => response.status(),
+        Err(error) => error.as_response_error().status_code(),
+    };
+    app.metrics.request(route, status.as_u16());
     answer
+}
+
+fn admit(app: &App, request: &ServiceRequest) -> Result<(), ApiError> {
+    let socket = request.peer_addr().ok_or(ApiError::Unavailable)?;
+    let caller = caller::resolve(socket, request.headers(), &app.trusted).ok_or(ApiError::Unavailable)?;
+    if caller.broken_headers > 0 {
+        app.metrics.broken_proxy_headers.inc_by(caller.broken_headers.into());
+    }
+    request.extensions_mut().insert(caller);
+    match &app.callers {
+        Some(callers) if !caller.is_local() => callers.admit(caller.peer).map_err(ApiError::TooOften),
+        _ => Ok(()),
+    }
 }

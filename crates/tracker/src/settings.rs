@@ -1,17 +1,22 @@
 use std::path::PathBuf;
 
+use peer_core::limits::PEER_TTL_MAX_SECS;
 use registry::{PeerTtl, RedisRegistry};
 use service::admin::AdminAddrs;
 use service::settings::catalogue::{
-    DATA_DIR, PEER_TTL_SECS, REDIS_URL, TRACKER_ADMIN_LISTEN, TRACKER_LISTEN, TRUSTED_PROXIES,
+    ADMIN_TOKEN, DATA_DIR, PEER_TTL_SECS, REDIS_URL, SERVER_NAME, TRACKER_ADMIN_LISTEN, TRACKER_LISTEN,
+    TRACKER_RATE_PER_SEC, TRUSTED_PROXIES,
 };
 use service::settings::{BadSetting, Settings};
 use service::{Flags, ListenAddrs};
 
+use crate::operator::OperatorToken;
 use crate::proxies::TrustedProxies;
+use crate::rate::Rate;
+use crate::signature::ServerName;
 
-/// Ten years, in seconds: longer means never.
-const PEER_TTL_MAX_SECS: u64 = 315_360_000;
+/// Most requests a second and caller that can be allowed.
+const RATE_MAX_PER_SEC: u64 = 1_000_000;
 
 /// What the tracker is told from outside.
 pub struct TrackerSettings {
@@ -25,6 +30,14 @@ pub struct TrackerSettings {
     pub(crate) store: StoreSettings,
     /// `PEER_TTL_SECS`: how long a peer lives.
     pub(crate) peer_ttl: PeerTtl,
+    /// The same, as peers are told.
+    pub(crate) peer_ttl_secs: u64,
+    /// `TRACKER_RATE_PER_SEC`: how often a caller may ask; `None` for no limit.
+    pub(crate) rate: Option<Rate>,
+    /// `SERVER_NAME`: what peers call us in what they sign; `None` for what each request says.
+    pub(crate) server_name: Option<ServerName>,
+    /// `ADMIN_TOKEN`: what the operator shows.
+    pub(crate) operator: Option<OperatorToken>,
 }
 
 /// Which store keeps the data.
@@ -48,12 +61,17 @@ impl TrackerSettings {
             }
             None => StoreSettings::Embedded { data_dir: settings.required(&DATA_DIR)? },
         };
+        let peer_ttl_secs = settings.number(&PEER_TTL_SECS, 0, PEER_TTL_MAX_SECS.into())?;
         Ok(Self {
             listen: ListenAddrs::read(settings, &TRACKER_LISTEN)?,
             admin: AdminAddrs::read(settings, &TRACKER_ADMIN_LISTEN)?,
             trusted: settings.required(&TRUSTED_PROXIES)?,
             store,
-            peer_ttl: PeerTtl::from_secs(settings.number(&PEER_TTL_SECS, 0, PEER_TTL_MAX_SECS)?),
+            peer_ttl: PeerTtl::from_secs(peer_ttl_secs),
+            peer_ttl_secs,
+            rate: Rate::per_sec(settings.number(&TRACKER_RATE_PER_SEC, 0, RATE_MAX_PER_SEC)?),
+            server_name: settings.optional(&SERVER_NAME)?,
+            operator: settings.optional(&ADMIN_TOKEN)?,
         })
     }
 

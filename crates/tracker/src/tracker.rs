@@ -9,13 +9,18 @@ use service::admin::{self, Readiness};
 use service::{Failure, Shutdown, bind_tcp};
 
 use crate::metrics::Metrics;
+use crate::rate::Callers;
 use crate::server::{self, App};
 use crate::settings::{StoreSettings, TrackerSettings};
+use crate::stats::LiveStats;
 
 /// How often the sweep goes on when nothing was left to do.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(1);
 /// Time for requests between two steps of a sweep that has more to do.
 const SWEEP_PAUSE: Duration = Duration::from_millis(5);
+
+/// How often callers that ask no more are forgotten.
+const FORGET_INTERVAL: Duration = Duration::from_secs(1);
 
 /// How long the start waits for the store.
 const SETTLE_TIMEOUT: Duration = Duration::from_millis(150);
@@ -38,7 +43,16 @@ impl Tracker {
         let registry = open_registry(settings.store, settings.peer_ttl).await?;
         settle(&*registry).await;
         let mut metrics = MetricsRegistry::default();
-        let app = App { registry, trusted: settings.trusted, metrics: Metrics::register(&mut metrics) };
+        let app = App {
+            registry,
+            trusted: settings.trusted,
+            metrics: Metrics::register(&mut metrics),
+            callers: settings.rate.map(Callers::new),
+            server_name: settings.server_name,
+            operator: settings.operator,
+            peer_ttl_secs: settings.peer_ttl_secs,
+            stats: LiveStats::default(),
+        };
         Ok(Self { app: Data::new(app), listeners, admin_listeners, metrics: Arc::new(metrics) })
     }
 
@@ -54,7 +68,7 @@ impl Tracker {
             result
         };
         let app = Data::clone(&self.app);
-        let (served, administered, swept) = tokio::join!(
+        let (served, administered, swept, ()) = tokio::join!(
             async { ended(server::serve(self.app, self.listeners, shutdown.clone()).await) },
             async {
                 ended(
@@ -69,6 +83,7 @@ impl Tracker {
                 )
             },
             async { ended(sweep(&app, &shutdown).await) },
+            forget_idle_callers(&app, &shutdown),
         );
         registry.close().await;
         served.and(administered).and(swept)
@@ -125,6 +140,17 @@ async fn sweep(app: &App, shutdown: &Shutdown) -> Result<(), Failure> {
             }
             Err(error @ RegistryError::Broken(_)) => return Err(Failure::Run(error.to_string())),
             Err(error) => tracing::debug!(%error, "no sweep"),
+        }
+    }
+}
+
+/// Keeps the table of callers small until `shutdown`.
+async fn forget_idle_callers(app: &App, shutdown: &Shutdown) {
+    let Some(callers) = &app.callers else { return };
+    loop {
+        tokio::select! {
+            () = shutdown.cancelled() => return,
+            () = tokio::time::sleep(FORGET_INTERVAL) => callers.forget_idle(),
         }
     }
 }

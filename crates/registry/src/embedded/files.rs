@@ -1,72 +1,69 @@
 use std::collections::BTreeMap;
-use std::hash::{BuildHasher as _, RandomState};
 use std::ops::Bound;
 use std::sync::Arc;
 
-use hashbrown::HashTable;
-use indexmap::IndexMap;
-use slab::Slab;
-
-use super::hashes::HashId;
-use super::peers::PeerId;
+use super::contents::ContentNumber;
+use super::dense::{Dense, Member};
+use super::index::Index;
+use super::numbered::Numbered;
+use super::peers::PeerNumber;
 
 /// Number of a file in [`Files`].
-pub(super) type FileId = u32;
+pub(super) type FileNumber = u32;
 
-/// Who has a file: peer and the hash that it claims, in an order that allows to start anywhere.
-pub(super) type Holders = IndexMap<PeerId, HashId, hashbrown::DefaultHashBuilder>;
+/// A peer of a file, and what it claims.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Holding {
+    pub(super) peer: PeerNumber,
+    pub(super) content: ContentNumber,
+}
+
+impl Member for Holding {
+    fn number(self) -> u32 {
+        self.peer
+    }
+}
 
 /// A file that at least one peer has.
 pub(super) struct File {
     pub(super) name: Arc<str>,
-    pub(super) holders: Holders,
+    pub(super) holders: Dense<Holding>,
 }
 
-/// The tracked files by number, by name and in order of name.
+/// The files by number, by name and in order of name.
 #[derive(Default)]
 pub(super) struct Files {
-    entries: Slab<File>,
-    by_name: HashTable<FileId>,
-    in_order: BTreeMap<Arc<str>, FileId>,
-    hasher: RandomState,
+    entries: Numbered<File>,
+    by_name: Index,
+    in_order: BTreeMap<Arc<str>, FileNumber>,
 }
 
 impl Files {
-    pub(super) fn find(&self, name: &str) -> Option<FileId> {
-        let is_it = |id: &FileId| self.get(*id).is_some_and(|file| &*file.name == name);
-        self.by_name.find(self.hasher.hash_one(name), is_it).copied()
+    pub(super) fn find(&self, name: &str) -> Option<FileNumber> {
+        self.by_name.find(name, |number| self.get(number).is_some_and(|file| &*file.name == name))
     }
 
-    pub(super) fn get(&self, id: FileId) -> Option<&File> {
-        self.entries.get(id as usize)
+    pub(super) fn get(&self, number: FileNumber) -> Option<&File> {
+        self.entries.get(number)
     }
 
-    pub(super) fn get_mut(&mut self, id: FileId) -> Option<&mut File> {
-        self.entries.get_mut(id as usize)
+    pub(super) fn get_mut(&mut self, number: FileNumber) -> Option<&mut File> {
+        self.entries.get_mut(number)
     }
 
-    /// The number of `name`, a new one if need be; `None` when the numbers have run out.
-    pub(super) fn find_or_insert(&mut self, name: Arc<str>) -> Option<FileId> {
-        if let Some(id) = self.find(&name) {
-            return Some(id);
-        }
-        let Self { entries, by_name, in_order, hasher } = self;
-        let id = FileId::try_from(entries.vacant_key()).ok()?;
-        let code = hasher.hash_one(&*name);
-        entries.insert(File { name: Arc::clone(&name), holders: Holders::default() });
-        by_name.insert_unique(code, id, |id| {
-            entries.get(*id as usize).map_or(0, |file| hasher.hash_one(&*file.name))
-        });
-        in_order.insert(name, id);
-        Some(id)
+    /// A number for a name that has none; `None` when numbers have run out.
+    pub(super) fn insert(&mut self, name: Arc<str>) -> Option<FileNumber> {
+        let Self { entries, by_name, in_order } = self;
+        let number = entries.insert(File { name: Arc::clone(&name), holders: Dense::default() })?;
+        by_name.insert(&*name, number, |number| entries.get(number).map(|file| &*file.name));
+        in_order.insert(name, number);
+        Some(number)
     }
 
     /// Forgets a file that nobody has any more.
-    pub(super) fn remove(&mut self, id: FileId) {
-        let Some(file) = self.entries.try_remove(id as usize) else { return };
-        if let Ok(found) = self.by_name.find_entry(self.hasher.hash_one(&*file.name), |other| *other == id) {
-            found.remove();
-        }
+    pub(super) fn remove(&mut self, number: FileNumber) {
+        let Some(file) = self.entries.remove(number) else { return };
+        self.by_name.remove(&*file.name, number);
         self.in_order.remove(&file.name);
     }
 
@@ -75,15 +72,15 @@ impl Files {
         &'a self,
         prefix: &'a str,
         after: Option<&str>,
-    ) -> impl Iterator<Item = (&'a Arc<str>, FileId)> + 'a {
+    ) -> impl Iterator<Item = &'a File> + 'a {
         let start = match after {
             Some(after) if after >= prefix => Bound::Excluded(after),
             _ => Bound::Included(prefix),
         };
         self.in_order
             .range::<str, _>((start, Bound::Unbounded))
-            .map(|(name, id)| (name, *id))
             .take_while(move |(name, _)| name.starts_with(prefix))
+            .filter_map(|(_, number)| self.get(*number))
     }
 
     pub(super) fn len(&self) -> usize {

@@ -17,6 +17,9 @@ const QUEUE: usize = 32_768;
 /// Most changes of one group, in changes: all that can wait, so that a change waits for one group at most besides its
 /// own.
 const GROUP: usize = QUEUE;
+/// Writes that go to the engine at once, in writes: the rest of a group waits as changes, which are smaller. The last of a
+/// group makes all of it last.
+const SLICE: usize = 2_048;
 /// Shortest time between two groups: under load one flush serves all writes of this time, and a change is on disk
 /// well within the second that is promised.
 const GROUP_INTERVAL: Duration = Duration::from_millis(100);
@@ -168,30 +171,31 @@ impl Writer {
 
     fn write(&mut self) -> Result<(), fjall::Error> {
         let Self { disk, table, changes, .. } = self;
-        let mut batch = disk.batch();
+        let mut batch = disk.batch(false);
         for change in changes.drain(..) {
             match change {
-                Change::Put { peer, file, hash, seen_ms } => {
-                    batch.put(peer, &file, &hash);
-                    batch.seen(peer, seen_ms);
-                }
-                Change::Forget { peer, files, gone } => {
+                Change::Put { owner, life, file, content } => batch.put(owner, life, &file, &content),
+                Change::Delete { owner, files } => {
                     for file in files {
-                        batch.delete(peer, &file);
-                    }
-                    if gone {
-                        batch.forget(peer);
+                        batch.delete(owner, &file);
                     }
                 }
-                Change::Touched { peer } => {
-                    let seen_ms = table.read().save_seen(peer);
-                    if let Some(seen_ms) = seen_ms {
-                        batch.seen(peer, seen_ms);
+                Change::Gone { owner } => batch.delete_peer(owner),
+                Change::Touched { owner } => {
+                    let record = table.read().save(owner);
+                    if let Some(record) = record {
+                        batch.put_peer(&record);
                     }
                 }
+                Change::Used(used) => batch.token(&used),
+                Change::Forgotten(tokens) => batch.delete_tokens(&tokens),
                 Change::Close => {}
             }
+            if batch.len() >= SLICE {
+                std::mem::replace(&mut batch, disk.batch(false)).commit()?;
+            }
         }
-        batch.commit()
+        batch.commit()?;
+        disk.sync()
     }
 }

@@ -1,177 +1,252 @@
-use peer_core::limits::FILES_PER_PEER_MAX;
-use peer_core::{ContentHash, FileName, Peer};
 use std::sync::Arc;
 
-use super::files::{FileId, Files};
-use super::hashes::Hashes;
-use super::peers::{PeerEntry, PeerId, Peers};
-use crate::{FilePage, FilesQuery, RegistryError, Swept};
+use peer_core::limits::{FILES_PER_PEER_MAX, PEERS_PER_FILE_MAX};
+use peer_core::{FileName, Owner};
 
-/// Holders of a file that one read looks at, as a multiple of the limit: the dead among them that no sweep has
-/// taken away yet must not make a read long.
-const SCAN_FACTOR: usize = 16;
-
-/// Holders of a file that the listing looks at to find a living one, in peers. A file whose first so many all died since
-/// the last sweep is not listed until the next.
-const LISTING_SCAN: usize = 64;
+use super::contents::{Content, Contents};
+use super::files::{FileNumber, Files, Holding};
+use super::numbered::Numbered;
+use super::peers::{PeerEntry, PeerNumber, PeerRecord, Peers};
+use super::reports::Reports;
+use super::tokens::{Token, TokenUse};
+use crate::{Entry, PeerTtl, Publisher, RegistryError, Stats, Swept, Verdict};
 
 /// What a change to the table means for the disk.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub(super) enum Change {
-    /// The peer has the file, and gave a sign of life with it.
-    Put { peer: Peer, file: Arc<str>, hash: ContentHash, seen_ms: u64 },
-    /// The peer has these files no more, and none at all where it is `gone`.
-    Forget { peer: Peer, files: Vec<Arc<str>>, gone: bool },
-    /// The peer gave a sign of life; the table knows when.
-    Touched { peer: Peer },
+    /// The peer has the file.
+    Put { owner: Owner, life: u32, file: Arc<str>, content: Arc<Content> },
+    /// The peer has these files no more.
+    Delete { owner: Owner, files: Vec<Arc<str>> },
+    /// The peer is gone, and with it all that it published in this life, whether deleted or not.
+    Gone { owner: Owner },
+    /// What is known of the peer changed; the table knows it.
+    Touched { owner: Owner },
+    /// A token was used.
+    Used(Box<TokenUse>),
+    /// Tokens need not be remembered any more.
+    Forgotten(Vec<Token>),
     /// Nothing comes after this.
     Close,
 }
 
+/// The numbers of 32 bits have run out: with 4,000,000,000 names or contents, which no memory holds.
+#[derive(Debug)]
+pub(super) struct RunOut;
+
+/// How a heartbeat was taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Heard {
+    /// The peer is not alive.
+    Dead,
+    /// It is noted; whether the caller is to see that the peer's record gets to disk.
+    Noted { save: bool },
+    /// It changes more than can be changed under a shared lock.
+    Changes,
+}
+
 /// Who has what, in memory. Plain data under somebody else's lock; the time is handed in.
 ///
-/// A peer is *alive* while its last sign of life is younger than the time to live. The dead stay in the table
-/// until the sweep takes them away, and no read shows them.
+/// A peer is *alive* while its last sign of life is younger than its time to live. The dead stay in the table until
+/// the sweep takes them away, and no read shows them. A peer that leaves, or that is found dead, is *retired* in one
+/// step, whatever it has, and its files are taken away in bounded steps after that.
 pub(super) struct Table {
-    files: Files,
-    peers: Peers,
-    hashes: Hashes,
-    /// 0 is never.
-    peer_ttl_ms: u64,
+    pub(super) files: Files,
+    pub(super) peers: Peers,
+    pub(super) contents: Contents,
+    pub(super) reports: Reports,
     mappings: usize,
 }
 
 impl Table {
-    pub(super) fn new(peer_ttl_ms: u64) -> Self {
+    pub(super) fn new(ttl: PeerTtl) -> Self {
         Self {
             files: Files::default(),
-            peers: Peers::default(),
-            hashes: Hashes::default(),
-            peer_ttl_ms,
+            peers: Peers::new(ttl),
+            contents: Contents::default(),
+            reports: Reports::default(),
             mappings: 0,
         }
     }
 
-    /// Puts a mapping in that was read from disk, or that a peer publishes. False when numbers have run out.
-    pub(super) fn insert(&mut self, peer: Peer, file: Arc<str>, hash: &ContentHash, seen_ms: u64) -> bool {
-        let due_ms = self.dies_at(seen_ms);
-        let Some(peer_id) = self.peers.find_or_insert(peer, seen_ms, due_ms) else { return false };
-        let Some(hash_id) = self.hashes.acquire(hash) else { return false };
-        let Some(file_id) = self.files.find_or_insert(file) else { return false };
-        let (Some(file), Some(entry)) = (self.files.get_mut(file_id), self.peers.get_mut(peer_id)) else {
-            return false;
-        };
-        entry.files.insert(file_id);
-        match file.holders.insert(peer_id, hash_id) {
-            Some(former) => self.hashes.release(former),
-            None => self.mappings += 1,
+    /// Puts a mapping in that was on disk, of a peer that was. False when numbers have run out.
+    pub(super) fn restore(&mut self, peer: PeerNumber, file: Arc<str>, entry: &Content) -> bool {
+        self.link(peer, file, entry).is_ok()
+    }
+
+    /// A peer publishes files. One that had died starts anew: what it had before is gone.
+    pub(super) fn publish(
+        &mut self,
+        publisher: &Publisher,
+        entries: &[Entry],
+        now_ms: u64,
+        log: &mut Vec<Change>,
+    ) -> Result<Vec<Verdict>, RegistryError> {
+        let owner = publisher.owner;
+        let (number, new) = self.enter(publisher, now_ms, log)?;
+        let moved = self.peers.follow(number, publisher);
+        let waits_ms = self.reports.publish(owner, None, now_ms);
+        let verdicts =
+            entries.iter().map(|entry| self.publish_one(number, entry, waits_ms, now_ms, log)).collect();
+        self.heard(number, moved || new, now_ms, log);
+        self.drop_if_idle(number);
+        Ok(verdicts)
+    }
+
+    fn publish_one(
+        &mut self,
+        peer: PeerNumber,
+        entry: &Entry,
+        waits_ms: Option<u64>,
+        now_ms: u64,
+        log: &mut Vec<Change>,
+    ) -> Verdict {
+        if let Err(full) = self.has_room(peer, &entry.file) {
+            return full;
         }
+        let content = Content { hash: entry.hash.clone(), size: entry.size };
+        let Ok(change) = self.link(peer, entry.file.clone().into_shared(), &content) else {
+            return Verdict::TooManyPeers;
+        };
+        log.extend(change);
+        let Some(owner) = self.peers.get(peer).map(|entry| entry.owner) else { return Verdict::Listed };
+        let file_waits_ms = self.reports.publish(owner, Some(entry.file.as_str()), now_ms);
+        match file_waits_ms.max(waits_ms) {
+            Some(left_ms) => Verdict::Withheld { secs: left_ms.div_ceil(1_000) },
+            None => Verdict::Listed,
+        }
+    }
+
+    /// The number of a peer that is alive from here on, and whether it was not before.
+    pub(super) fn enter(
+        &mut self,
+        publisher: &Publisher,
+        seen_ms: u64,
+        log: &mut Vec<Change>,
+    ) -> Result<(PeerNumber, bool), RegistryError> {
+        if let Some(number) = self.peers.find(publisher.owner) {
+            if self.is_alive(number, seen_ms) {
+                return Ok((number, false));
+            }
+            self.retire(number, log);
+        }
+        let run_out = || RegistryError::Unavailable("the numbers of the table have run out".to_owned());
+        self.peers.insert(publisher, seen_ms).map(|number| (number, true)).ok_or_else(run_out)
+    }
+
+    /// Takes note of a sign of life, and of whatever else `changed` of the peer.
+    pub(super) fn heard(&self, number: PeerNumber, changed: bool, seen_ms: u64, log: &mut Vec<Change>) {
+        let Some(entry) = self.peers.get(number).filter(|entry| !entry.files.is_empty()) else { return };
+        let due = entry.hear(self.peers.ttl, seen_ms);
+        if due || (changed && entry.must_save()) {
+            log.push(Change::Touched { owner: entry.owner });
+        }
+    }
+
+    /// A peer has these files no more. Nothing happens for those that it had not.
+    pub(super) fn unpublish(&mut self, owner: Owner, files: &[FileName], now_ms: u64, log: &mut Vec<Change>) {
+        let Some(number) = self.peers.find(owner) else { return };
+        let mut removed = Vec::new();
+        for file in files {
+            let Some(file_number) = self.files.find(file.as_str()) else { continue };
+            removed.extend(self.unlink(number, file_number));
+        }
+        if !removed.is_empty() {
+            log.push(Change::Delete { owner, files: removed });
+        }
+        if self.is_alive(number, now_ms) {
+            self.heard(number, false, now_ms, log);
+        }
+        if self.drop_if_idle(number) {
+            log.push(Change::Gone { owner });
+        }
+    }
+
+    /// A peer has no file any more, for all who ask from now on. [`Table::take_away`] does the rest. False when there is
+    /// no such peer.
+    pub(super) fn leave(&mut self, owner: Owner, log: &mut Vec<Change>) -> bool {
+        let Some(number) = self.peers.find(owner) else { return false };
+        self.retire(number, log);
         true
     }
 
-    /// A peer publishes a file. One that had died starts anew: what it had before is gone.
-    pub(super) fn add(
-        &mut self,
-        peer: Peer,
-        file: &FileName,
-        hash: &ContentHash,
-        now_ms: u64,
-        log: &mut Vec<Change>,
-    ) -> Result<(), RegistryError> {
-        if let Some(id) = self.peers.find(peer)
-            && !self.is_alive_id(id, now_ms)
-        {
-            log.push(self.forget_files(peer, id, usize::MAX));
-        }
-        if self.is_full(peer, file) {
-            return Err(RegistryError::TooManyFiles);
-        }
-        let name = file.clone().into_shared();
-        if !self.insert(peer, Arc::clone(&name), hash, now_ms) {
-            return Err(RegistryError::Unavailable("the numbers of the table have run out".to_owned()));
-        }
-        if let Some(entry) = self.peers.find(peer).and_then(|id| self.peers.get(id)) {
-            entry.touch(now_ms);
-            log.push(Change::Put { peer, file: name, hash: hash.clone(), seen_ms: entry.save() });
-        }
-        Ok(())
-    }
-
-    /// A peer has a file no more. Nothing happens where it had not.
-    pub(super) fn remove(&mut self, peer: Peer, file: &FileName, log: &mut Vec<Change>) {
-        let Some(peer_id) = self.peers.find(peer) else { return };
-        let Some(file_id) = self.files.find(file.as_str()) else { return };
-        if self.unlink(peer_id, file_id) {
-            let gone = self.drop_if_idle(peer_id);
-            log.push(Change::Forget { peer, files: vec![file.clone().into_shared()], gone });
-        }
-    }
-
-    /// A peer has no file any more.
-    pub(super) fn forget(&mut self, peer: Peer, log: &mut Vec<Change>) {
-        let Some(id) = self.peers.find(peer) else { return };
-        log.push(self.forget_files(peer, id, usize::MAX));
-    }
-
-    /// A sign of life of a peer that is alive. True when the caller is to see that it gets to disk.
-    pub(super) fn touch(&self, peer: Peer, now_ms: u64) -> bool {
-        let Some(entry) = self.peers.find(peer).and_then(|id| self.peers.get(id)) else { return false };
-        self.is_alive(entry, now_ms) && entry.touch(now_ms)
-    }
-
-    /// A sign of life did not get to the journal: the next one shall try again.
-    pub(super) fn untouch(&self, peer: Peer) {
-        if let Some(entry) = self.peers.find(peer).and_then(|id| self.peers.get(id)) {
-            entry.save();
-        }
-    }
-
-    /// The last sign of life of a peer, to be written to disk.
-    pub(super) fn save_seen(&self, peer: Peer) -> Option<u64> {
-        self.peers.find(peer).and_then(|id| self.peers.get(id)).map(PeerEntry::save)
-    }
-
-    /// At most `limit` living peers that have a file, from a start that the caller draws.
-    pub(super) fn holders(&self, file: &FileName, limit: usize, start: usize, now_ms: u64) -> Vec<Peer> {
-        let Some(file) = self.files.find(file.as_str()).and_then(|id| self.files.get(id)) else {
-            return Vec::new();
-        };
-        let count = file.holders.len();
-        if count == 0 {
-            return Vec::new();
-        }
-        let start = start % count;
-        let places = (start..count).chain(0..start).take(limit.saturating_mul(SCAN_FACTOR));
-        places
-            .filter_map(|place| file.holders.get_index(place))
-            .filter_map(|(id, _)| self.peers.get(*id))
-            .filter(|entry| self.is_alive(entry, now_ms))
-            .map(|entry| entry.peer)
-            .take(limit)
-            .collect()
-    }
-
-    /// A page of the names that a living peer has.
-    pub(super) fn files(&self, query: &FilesQuery, now_ms: u64) -> FilePage {
-        let mut page = FilePage::default();
-        let most = query.limit.saturating_mul(SCAN_FACTOR);
-        for (looked_at, (name, id)) in
-            self.files.names_from(&query.prefix, query.after.as_deref()).enumerate()
-        {
-            if page.files.len() == query.limit || looked_at == most {
-                page.more = true;
+    /// Takes up to `most` mappings of retired peers away; gives what it did, and whether more are left.
+    pub(super) fn take_away(&mut self, most: usize, log: &mut Vec<Change>) -> Swept {
+        let mut swept = Swept::default();
+        while let Some(number) = self.peers.first_retired() {
+            let Some(entry) = self.peers.get(number) else {
+                self.peers.remove_first_retired();
+                continue;
+            };
+            let (owner, files) = (entry.owner, entry.files.len());
+            let room = most.saturating_sub(swept.mappings);
+            if room == 0 && files > 0 {
+                swept.more = true;
                 break;
             }
-            page.last = Some(name.to_string());
-            if self.has_living_holder(id, now_ms) {
-                page.files.push(name.to_string());
+            let deleted = self.take_files(number, owner, room);
+            swept.mappings += files.min(room);
+            if !deleted.is_empty() {
+                log.push(Change::Delete { owner, files: deleted });
+            }
+            if files <= room {
+                self.peers.remove_first_retired();
+                swept.peers += 1;
             }
         }
-        page
+        swept
     }
 
-    /// Looks at no more than `most_peers` of those that are due and takes away at most `most_mappings` of the dead
-    /// among them. Those that are alive get their next date.
+    /// Takes up to `most` files from a retired peer; gives those that have to be deleted from disk.
+    fn take_files(&mut self, number: PeerNumber, owner: Owner, most: usize) -> Vec<Arc<str>> {
+        let successor = self.peers.find(owner);
+        let mut deleted = Vec::new();
+        for _ in 0..most {
+            let Some(file) = self.peers.get(number).and_then(|entry| entry.files.last()) else { break };
+            let name = self.unlink(number, file);
+            // The same peer may have published the file again meanwhile: what is on disk is the newer mapping then.
+            let renewed = successor
+                .and_then(|number| self.peers.get(number))
+                .is_some_and(|entry| entry.files.get(file).is_some());
+            deleted.extend(name.filter(|_| !renewed));
+        }
+        deleted
+    }
+
+    /// A sign of life of a peer that is alive. True when the caller is to see that its record gets to disk.
+    pub(super) fn touch(&self, owner: Owner, now_ms: u64) -> bool {
+        let ttl = self.peers.ttl;
+        let Some(entry) = self.peers.find_entry(owner) else { return false };
+        entry.is_alive(ttl, now_ms) && entry.touch(ttl, now_ms)
+    }
+
+    /// A heartbeat that changes nothing but the time, if it is one.
+    pub(super) fn hear(&self, publisher: &Publisher, now_ms: u64) -> Heard {
+        let ttl = self.peers.ttl;
+        let entry = self.peers.find_entry(publisher.owner).filter(|entry| entry.is_alive(ttl, now_ms));
+        let Some(entry) = entry else { return Heard::Dead };
+        if entry.publisher() != after_heartbeat(entry, publisher) || self.reports.knows(publisher.owner) {
+            return Heard::Changes;
+        }
+        Heard::Noted { save: entry.hear(ttl, now_ms) }
+    }
+
+    /// A heartbeat. False when the peer is not alive.
+    pub(super) fn heartbeat(&mut self, publisher: &Publisher, now_ms: u64, log: &mut Vec<Change>) -> bool {
+        let Some(number) = self.peers.find(publisher.owner).filter(|it| self.is_alive(*it, now_ms)) else {
+            return false;
+        };
+        let Some(after) = self.peers.get(number).map(|entry| after_heartbeat(entry, publisher)) else {
+            return false;
+        };
+        let changed = self.peers.follow(number, &after);
+        self.reports.heartbeat(publisher.owner, now_ms);
+        self.heard(number, changed, now_ms, log);
+        true
+    }
+
+    /// Looks at no more than `most_peers` of those that are due, retires the dead among them, and takes away at most
+    /// `most_mappings` of the retired. Those that are alive get their next date.
     pub(super) fn sweep(
         &mut self,
         most_peers: usize,
@@ -179,101 +254,128 @@ impl Table {
         now_ms: u64,
         log: &mut Vec<Change>,
     ) -> Swept {
-        let mut swept = Swept::default();
+        let mut due_left = true;
         for _ in 0..most_peers {
-            let Some(id) = self.peers.first_due(now_ms) else { return swept };
-            let Some(entry) = self.peers.get(id) else { return swept };
-            if self.is_alive(entry, now_ms) {
-                let due_ms = self.dies_at(entry.seen_ms());
-                self.peers.reschedule(id, due_ms);
-                continue;
-            }
-            let (peer, files) = (entry.peer, entry.files.len());
-            let room = most_mappings.saturating_sub(swept.mappings);
-            log.push(self.forget_files(peer, id, room));
-            swept.mappings += files.min(room);
-            if files > room {
+            let Some(number) = self.peers.first_due(now_ms) else {
+                due_left = false;
                 break;
+            };
+            if self.is_alive(number, now_ms) {
+                self.peers.schedule(number);
+            } else {
+                self.retire(number, log);
             }
-            swept.peers += 1;
         }
-        swept.more = true;
-        swept
+        let swept = self.take_away(most_mappings, log);
+        self.forget_reports(most_peers, now_ms);
+        Swept { more: swept.more || due_left, ..swept }
     }
 
-    pub(super) fn mappings(&self) -> usize {
-        self.mappings
-    }
-
-    pub(super) fn file_count(&self) -> usize {
-        self.files.len()
-    }
-
-    pub(super) fn peer_count(&self) -> usize {
-        self.peers.len()
-    }
-
-    fn is_full(&self, peer: Peer, file: &FileName) -> bool {
-        let Some(entry) = self.peers.find(peer).and_then(|id| self.peers.get(id)) else { return false };
-        let has_it = || self.files.find(file.as_str()).is_some_and(|id| entry.files.contains(&id));
-        entry.files.len() >= FILES_PER_PEER_MAX && !has_it()
-    }
-
-    fn dies_at(&self, seen_ms: u64) -> u64 {
-        if self.peer_ttl_ms == 0 { u64::MAX } else { seen_ms.saturating_add(self.peer_ttl_ms) }
-    }
-
-    fn is_alive(&self, entry: &PeerEntry, now_ms: u64) -> bool {
-        now_ms < self.dies_at(entry.seen_ms())
-    }
-
-    fn is_alive_id(&self, id: PeerId, now_ms: u64) -> bool {
-        self.peers.get(id).is_some_and(|entry| self.is_alive(entry, now_ms))
-    }
-
-    fn has_living_holder(&self, id: FileId, now_ms: u64) -> bool {
-        let Some(file) = self.files.get(id) else { return false };
-        file.holders.keys().take(LISTING_SCAN).any(|id| self.is_alive_id(*id, now_ms))
-    }
-
-    /// Takes at most `most` files away from a peer, and the peer itself with the last.
-    fn forget_files(&mut self, peer: Peer, id: PeerId, most: usize) -> Change {
-        let mut files = Vec::new();
-        while files.len() < most
-            && let Some(file_id) = self.peers.get(id).and_then(|entry| entry.files.last().copied())
-        {
-            files.extend(self.files.get(file_id).map(|file| Arc::clone(&file.name)));
-            self.unlink(id, file_id);
+    pub(super) fn stats(&self) -> Stats {
+        Stats {
+            peers: self.peers.len() as u64,
+            files: self.files.len() as u64,
+            mappings: self.mappings as u64,
         }
-        let gone = self.drop_if_idle(id);
-        Change::Forget { peer, files, gone }
     }
 
-    /// Takes one mapping out of all indexes. False where there is none.
-    fn unlink(&mut self, peer_id: PeerId, file_id: FileId) -> bool {
-        let Some(entry) = self.peers.get_mut(peer_id) else { return false };
-        if !entry.files.swap_remove(&file_id) {
-            return false;
+    pub(super) fn save(&self, owner: Owner) -> Option<PeerRecord> {
+        self.peers.find_entry(owner).map(PeerEntry::save)
+    }
+
+    /// A record could not be sent to disk: the next sign of life shall try again.
+    pub(super) fn save_failed(&self, owner: Owner) {
+        if let Some(entry) = self.peers.find_entry(owner) {
+            entry.save_failed();
         }
-        let Some(file) = self.files.get_mut(file_id) else { return false };
-        if let Some(hash_id) = file.holders.swap_remove(&peer_id) {
-            self.hashes.release(hash_id);
+    }
+
+    pub(super) fn is_alive(&self, number: PeerNumber, now_ms: u64) -> bool {
+        self.peers.get(number).is_some_and(|entry| entry.is_alive(self.peers.ttl, now_ms))
+    }
+
+    /// Whether a peer may have one more file and the file one more peer, or have each other.
+    pub(super) fn has_room(&self, peer: PeerNumber, file: &FileName) -> Result<(), Verdict> {
+        let Some(entry) = self.peers.get(peer) else { return Ok(()) };
+        let file = self.files.find(file.as_str()).and_then(|number| Some((number, self.files.get(number)?)));
+        if file.is_some_and(|(number, _)| entry.files.get(number).is_some()) {
+            return Ok(());
+        }
+        if entry.files.len() >= FILES_PER_PEER_MAX {
+            return Err(Verdict::TooManyFiles);
+        }
+        if file.is_some_and(|(_, file)| file.holders.len() >= PEERS_PER_FILE_MAX) {
+            return Err(Verdict::TooManyPeers);
+        }
+        Ok(())
+    }
+
+    fn retire(&mut self, number: PeerNumber, log: &mut Vec<Change>) {
+        if let Some(entry) = self.peers.get(number) {
+            log.push(Change::Gone { owner: entry.owner });
+            self.peers.retire(number);
+        }
+    }
+
+    /// Puts a mapping into all indexes; gives what has to get to disk, if it is not there.
+    pub(super) fn link(
+        &mut self,
+        peer: PeerNumber,
+        file: Arc<str>,
+        content: &Content,
+    ) -> Result<Option<Change>, RunOut> {
+        if self.files.len() >= Numbered::<()>::MAX {
+            return Err(RunOut);
+        }
+        let file_number = match self.files.find(&file) {
+            Some(number) => number,
+            None => self.files.insert(file).ok_or(RunOut)?,
+        };
+        let content_number = self.contents.acquire(&content.hash, content.size).ok_or(RunOut)?;
+        let file = self.files.get_mut(file_number).ok_or(RunOut)?;
+        let entry = self.peers.get_mut(peer).ok_or(RunOut)?;
+        if let Some(former) = file.holders.insert(Holding { peer, content: content_number }) {
+            self.contents.release(former.content);
+            if former.content == content_number {
+                return Ok(None);
+            }
+        } else {
+            entry.files.insert(file_number);
+            self.mappings += 1;
+        }
+        let content = Arc::clone(self.contents.get(content_number).ok_or(RunOut)?);
+        Ok(Some(Change::Put { owner: entry.owner, life: entry.life, file: Arc::clone(&file.name), content }))
+    }
+
+    /// Takes one mapping out of all indexes; gives the file's name. `None` where there is none.
+    fn unlink(&mut self, peer: PeerNumber, file_number: FileNumber) -> Option<Arc<str>> {
+        self.peers.get_mut(peer)?.files.remove(file_number)?;
+        let file = self.files.get_mut(file_number)?;
+        let name = Arc::clone(&file.name);
+        let holding = file.holders.remove(peer);
+        if file.holders.is_empty() {
+            self.files.remove(file_number);
+        }
+        if let Some(holding) = holding {
+            self.contents.release(holding.content);
             self.mappings -= 1;
         }
-        if file.holders.is_empty() {
-            self.files.remove(file_id);
-        }
-        true
+        Some(name)
     }
 
     /// Forgets a peer that has no file. Gives whether it had none.
-    fn drop_if_idle(&mut self, id: PeerId) -> bool {
-        let idle = self.peers.get(id).is_some_and(|entry| entry.files.is_empty());
+    pub(super) fn drop_if_idle(&mut self, number: PeerNumber) -> bool {
+        let idle = self.peers.get(number).is_some_and(|entry| entry.files.is_empty());
         if idle {
-            self.peers.remove(id);
+            self.peers.remove(number);
         }
         idle
     }
+}
+
+/// What is known of a peer after a heartbeat: where it is now, and how long it lives where it said so.
+fn after_heartbeat(entry: &PeerEntry, heartbeat: &Publisher) -> Publisher {
+    Publisher { ttl_secs: heartbeat.ttl_secs.or(entry.publisher().ttl_secs), ..*heartbeat }
 }
 
 #[cfg(test)]

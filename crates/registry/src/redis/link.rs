@@ -1,5 +1,6 @@
 use std::convert::Infallible;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use deadpool_redis::redis::aio::MultiplexedConnection;
@@ -12,7 +13,9 @@ use parking_lot::Mutex;
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 
-use super::import;
+use super::lanes::Lanes;
+use super::original;
+use super::recount;
 use super::scripts::Scripts;
 use super::ttl::Ttls;
 use crate::RegistryError;
@@ -36,13 +39,16 @@ const COMPLAINT_INTERVAL: Duration = Duration::from_secs(10);
 
 /// The connection that all requests share.
 ///
-/// Commands of concurrent requests travel on one multiplexed connection, so that they share system calls and
-/// no request pays for a check of its own. A task holds it: it connects, loads the scripts, takes over the
+/// Commands of concurrent requests travel on few multiplexed connections, so that they share system calls and
+/// no request pays for a check of its own. A task holds the main one: it connects, loads the scripts, takes over the
 /// original's data, looks after the connection and replaces it when it breaks. While there is none, requests
-/// fail at once. The task belongs to the runtime that opened the link: a connection opened on the runtime of
-/// an HTTP worker would die with that worker, under the requests of the others.
+/// fail at once. The task belongs to the runtime that opened the link. Each thread that has a runtime to itself, as the
+/// workers of an HTTP server have, gets a connection of its own besides (see [`Lanes`]): what goes over it wakes no other
+/// thread.
 pub(super) struct Link {
-    current: watch::Receiver<Option<MultiplexedConnection>>,
+    current: watch::Receiver<Option<Main>>,
+    lanes: Lanes,
+    clock: Arc<RedisClock>,
     /// Tells the task that a request saw the connection fail.
     doubt: Arc<Notify>,
     keeper: JoinHandle<()>,
@@ -66,7 +72,8 @@ impl Link {
         let config = AsyncConnectionConfig::new()
             .set_connection_timeout(Some(CONNECT_TIMEOUT))
             .set_response_timeout(Some(RESPONSE_TIMEOUT));
-        let manager = Manager::new_with_config(info, config).map_err(|error| broken(&error))?;
+        let client = Client::open(info.clone()).map_err(|error| broken(&error))?;
+        let manager = Manager::new_with_config(info, config.clone()).map_err(|error| broken(&error))?;
         let pool = Pool::builder(manager)
             .max_size(1)
             .runtime(Runtime::Tokio1)
@@ -78,25 +85,49 @@ impl Link {
         let scripts = Arc::new(Scripts::new());
         let (sender, current) = watch::channel(None);
         let doubt = Arc::new(Notify::new());
-        let keeper = Keeper { pool, sender, doubt: Arc::clone(&doubt), scripts: Arc::clone(&scripts), ttls };
-        Ok(Self { current, doubt, keeper: tokio::spawn(keeper.run()), scripts, complained: Mutex::new(None) })
+        let clock = Arc::new(RedisClock::new());
+        let keeper = Keeper {
+            pool,
+            sender,
+            clock: Arc::clone(&clock),
+            generation: AtomicU64::new(0),
+            doubt: Arc::clone(&doubt),
+            scripts: Arc::clone(&scripts),
+            ttls,
+        };
+        Ok(Self {
+            current,
+            lanes: Lanes::new(client, config),
+            clock,
+            doubt,
+            keeper: tokio::spawn(keeper.run()),
+            scripts,
+            complained: Mutex::new(None),
+        })
+    }
+
+    pub(super) fn clock(&self) -> &RedisClock {
+        &self.clock
     }
 
     pub(super) fn scripts(&self) -> &Scripts {
         &self.scripts
     }
 
-    /// The connection, when there is one.
-    pub(super) fn connection(&self) -> Result<MultiplexedConnection, RegistryError> {
-        self.current
-            .borrow()
-            .clone()
-            .ok_or_else(|| RegistryError::Unavailable("no connection to Redis".to_owned()))
+    /// Whether there is a connection.
+    pub(super) fn ready(&self) -> Result<(), RegistryError> {
+        if self.current.borrow().is_some() { Ok(()) } else { Err(Self::not_connected()) }
+    }
+
+    fn not_connected() -> RegistryError {
+        RegistryError::Unavailable("no connection to Redis".to_owned())
     }
 
     /// Sends a pipeline and reads its answers.
     pub(super) async fn query<T: FromRedisValue>(&self, pipeline: &Pipeline) -> Result<T, RegistryError> {
-        let mut connection = self.connection()?;
+        let Some(main) = self.current.borrow().clone() else { return Err(Self::not_connected()) };
+        let lane = self.lanes.of_this_thread(main.generation);
+        let mut connection = lane.unwrap_or(main.connection);
         let answer = match pipeline.query_async(&mut connection).await {
             // SCRIPT FLUSH, or a failover to a server that has not seen the scripts.
             Err(error) if error.kind() == ErrorKind::Server(ServerErrorKind::NoScript) => {
@@ -113,6 +144,9 @@ impl Link {
     }
 
     fn unavailable(&self, error: &RedisError) -> RegistryError {
+        if error.is_io_error() || error.is_unrecoverable_error() {
+            self.lanes.forget_this_threads();
+        }
         self.doubt.notify_one();
         let now = Instant::now();
         let mut complained = self.complained.lock();
@@ -130,10 +164,49 @@ impl Drop for Link {
     }
 }
 
+/// The main connection.
+#[derive(Clone)]
+struct Main {
+    connection: MultiplexedConnection,
+    /// Another number for each connection.
+    generation: u64,
+}
+
+/// What time it is in Redis, as far as is known without asking.
+pub(super) struct RedisClock {
+    started: Instant,
+    /// What to add to the time since `started` to be at the time of Redis or at most one round trip ahead, in ms.
+    ahead_ms: AtomicI64,
+}
+
+impl RedisClock {
+    fn new() -> Self {
+        Self { started: Instant::now(), ahead_ms: AtomicI64::new(0) }
+    }
+
+    /// Since this process opened the link, in ms.
+    pub(super) fn local_ms(&self) -> u64 {
+        u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+
+    /// The time of Redis in ms since 1970, or a moment later: what lives then lives now.
+    pub(super) fn redis_ms(&self) -> u64 {
+        self.local_ms().saturating_add_signed(self.ahead_ms.load(Ordering::Relaxed))
+    }
+
+    /// Redis said that it was `redis_ms` when it had been asked at `asked_ms` of ours.
+    fn set(&self, asked_ms: u64, redis_ms: u64) {
+        let ahead_ms = i64::try_from(redis_ms.saturating_sub(asked_ms)).unwrap_or(0);
+        self.ahead_ms.store(ahead_ms, Ordering::Relaxed);
+    }
+}
+
 /// The task behind a [`Link`].
 struct Keeper {
     pool: Pool,
-    sender: watch::Sender<Option<MultiplexedConnection>>,
+    sender: watch::Sender<Option<Main>>,
+    clock: Arc<RedisClock>,
+    generation: AtomicU64,
     doubt: Arc<Notify>,
     scripts: Arc<Scripts>,
     ttls: Ttls,
@@ -161,23 +234,35 @@ impl Keeper {
         // Out of the pool for good: its recycling would only repeat what the check below does.
         let mut connection = deadpool_redis::Connection::take(pooled);
         self.scripts.load(&mut connection).await.map_err(|error| error.to_string())?;
-        let first_start = import::is_first_start(&mut connection).await.map_err(|error| error.to_string())?;
+        self.ask_time(&mut connection).await?;
+        let first_start =
+            original::is_first_start(&mut connection).await.map_err(|error| error.to_string())?;
         if first_start {
             self.take_over(&mut connection, state).await?;
         }
-        self.sender.send_replace(Some(connection.clone()));
+        let generation = self.generation.fetch_add(1, Ordering::Relaxed);
+        self.sender.send_replace(Some(Main { connection: connection.clone(), generation }));
         state.failures = 0;
         tracing::info!("Redis is available");
         if !first_start {
             self.take_over(&mut connection, state).await?;
         }
         loop {
-            redis::cmd("PING").exec_async(&mut connection).await.map_err(|error| error.to_string())?;
+            self.ask_time(&mut connection).await?;
             tokio::select! {
                 () = tokio::time::sleep(CHECK_INTERVAL) => {}
                 () = self.doubt.notified() => {}
             }
         }
+    }
+
+    /// Looks after the connection and the clock in one.
+    async fn ask_time(&self, connection: &mut MultiplexedConnection) -> Result<(), String> {
+        let asked_ms = self.clock.local_ms();
+        let (secs, micros): (u64, u64) =
+            redis::cmd("TIME").query_async(connection).await.map_err(|error| error.to_string())?;
+        self.clock.set(asked_ms, secs.saturating_mul(1_000).saturating_add(micros / 1_000));
+        Ok(())
     }
 
     /// Once a process: what is not there at the start does not come later.
@@ -187,9 +272,10 @@ impl Keeper {
         state: &mut State,
     ) -> Result<(), String> {
         if !state.taken_over {
-            import::take_over(connection, &self.scripts, self.ttls)
+            original::take_over(connection, &self.scripts, self.ttls)
                 .await
                 .map_err(|error| error.to_string())?;
+            recount::run(connection, &self.scripts).await.map_err(|error| error.to_string())?;
             state.taken_over = true;
         }
         Ok(())

@@ -6,9 +6,10 @@
 
 use deadpool_redis::redis::pipe;
 use peer_core::keys::{self, Expiry};
-use peer_core::{FileName, Peer};
+use peer_core::{FileName, Owner};
 
 use super::RedisRegistry;
+use super::scripts::call;
 use crate::{RegistryError, Swept};
 
 /// How long a tracker has for the peers that it took, in ms.
@@ -26,15 +27,15 @@ impl RedisRegistry {
         }
         let mut take = pipe();
         for shard in 0..keys::SHARDS {
-            take.invoke_script(self.link.scripts().due.key(keys::due(shard)).arg(LEASE_MS).arg(TAKE));
+            call(&mut take, &self.link.scripts().due, &[&keys::due(shard)]).arg(LEASE_MS).arg(TAKE);
         }
         let shards: Vec<Vec<String>> = self.link.query(&take).await?;
         for due in shards {
             let Some((now_ms, peers)) = due.split_first() else { continue };
             let now_ms: u64 = now_ms.parse().unwrap_or(0);
             swept.more |= peers.len() == TAKE;
-            for peer in peers.iter().filter_map(|peer| peer.parse().ok()) {
-                if let Some(mappings) = self.look_at(peer, now_ms).await? {
+            for owner in peers.iter().filter_map(|owner| owner.parse().ok()) {
+                if let Some(mappings) = self.look_at(owner, now_ms).await? {
                     swept.peers += 1;
                     swept.mappings += mappings;
                 }
@@ -44,65 +45,59 @@ impl RedisRegistry {
     }
 
     /// Gives how many mappings went when the peer was dead.
-    async fn look_at(&self, peer: Peer, now_ms: u64) -> Result<Option<usize>, RegistryError> {
+    async fn look_at(&self, owner: Owner, now_ms: u64) -> Result<Option<usize>, RegistryError> {
         let mut renew = pipe();
-        renew.invoke_script(
-            self.link
-                .scripts()
-                .renew
-                .key(keys::peer_seen(peer))
-                .key(keys::peer_files(peer))
-                .arg(self.ttls.of(Expiry::Index)),
-        );
+        let keys = [keys::peer_seen(owner), keys::peer_files(owner), keys::peer_withheld(owner)];
+        call(&mut renew, &self.link.scripts().renew, &keys.each_ref().map(String::as_str))
+            .arg(self.ttls.of(Expiry::Index));
         let (left_ms,): (i64,) = self.link.query(&renew).await?;
         if let Ok(left_ms) = u64::try_from(left_ms) {
-            self.renew_files(peer).await?;
-            self.set_due(peer, "XX", now_ms.saturating_add(left_ms)).await?;
+            self.renew_files(owner).await?;
+            self.renew_address(owner).await?;
+            self.set_due(owner, now_ms.saturating_add(left_ms)).await?;
             return Ok(None);
         }
         if left_ms == -1 {
             // Published while peers lived for ever. Its life begins to run out now, unless it shows a sign of it.
             let mut expire = pipe();
-            expire.cmd("PEXPIRE").arg(keys::peer_seen(peer)).arg(self.ttls.of(Expiry::Peer)).ignore();
+            expire.cmd("PEXPIRE").arg(keys::peer_seen(owner)).arg(self.ttls.of(Expiry::Peer)).ignore();
             let () = self.link.query(&expire).await?;
-            self.set_due(peer, "XX", now_ms.saturating_add(self.ttls.of(Expiry::Peer))).await?;
+            self.set_due(owner, now_ms.saturating_add(self.ttls.of(Expiry::Peer))).await?;
             return Ok(None);
         }
-        self.bury(peer).await.map(Some)
+        self.bury(owner).await.map(Some)
     }
 
     /// Clears up behind a dead peer, and has it looked at no more when that is done. Gives how many mappings went.
-    pub(super) async fn bury(&self, peer: Peer) -> Result<usize, RegistryError> {
-        let forgotten = self.forget(peer).await?;
+    pub(super) async fn bury(&self, owner: Owner) -> Result<usize, RegistryError> {
+        let forgotten = self.forget(owner).await?;
+        let keys = [keys::due_of(owner), keys::peer_files(owner)];
         let mut undue = pipe();
-        undue.zrem(keys::due_of(peer), peer.to_string()).ignore();
-        undue.exists(keys::peer_seen(peer));
-        let (alive,): (bool,) = self.link.query(&undue).await?;
-        if alive {
-            // It published meanwhile, and counts on being in the due set.
-            self.set_due(peer, "NX", 0).await?;
-        }
+        // It stays when it published meanwhile.
+        call(&mut undue, &self.link.scripts().undue, &keys.each_ref().map(String::as_str))
+            .arg(owner.to_string())
+            .ignore();
+        let () = self.link.query(&undue).await?;
         Ok(forgotten)
     }
 
-    async fn set_due(&self, peer: Peer, condition: &str, at_ms: u64) -> Result<(), RegistryError> {
+    async fn set_due(&self, owner: Owner, at_ms: u64) -> Result<(), RegistryError> {
         let mut set = pipe();
-        set.cmd("ZADD").arg(keys::due_of(peer)).arg(condition).arg(at_ms).arg(peer.to_string()).ignore();
+        set.cmd("ZADD").arg(keys::due_of(owner)).arg("XX").arg(at_ms).arg(owner.to_string()).ignore();
         self.link.query(&set).await
     }
 
     /// Renews the expiry of the files of a living peer, which nobody may have published or asked for in a while.
-    async fn renew_files(&self, peer: Peer) -> Result<(), RegistryError> {
-        let ttl_ms = self.ttls.of(Expiry::Index);
+    async fn renew_files(&self, owner: Owner) -> Result<(), RegistryError> {
         let mut cursor = 0_u64;
         loop {
             let mut scan = pipe();
-            scan.cmd("SSCAN").arg(keys::peer_files(peer)).arg(cursor).arg("COUNT").arg(RENEW_BATCH);
+            scan.cmd("SSCAN").arg(keys::peer_files(owner)).arg(cursor).arg("COUNT").arg(RENEW_BATCH);
             let ((next, names),): ((u64, Vec<String>),) = self.link.query(&scan).await?;
             let mut renew = pipe();
             for file in names.iter().filter_map(|name| name.parse::<FileName>().ok()) {
                 for key in [keys::file_peers(&file), keys::file_hashes(&file)] {
-                    renew.cmd("PEXPIRE").arg(key).arg(ttl_ms).ignore();
+                    self.expire_into(&mut renew, &key);
                 }
             }
             if !renew.is_empty() {
@@ -113,5 +108,18 @@ impl RedisRegistry {
             }
             cursor = next;
         }
+    }
+
+    /// That a peer with an id is at its address has to be known as long as it is.
+    async fn renew_address(&self, owner: Owner) -> Result<(), RegistryError> {
+        if owner.id().is_none() {
+            return Ok(());
+        }
+        let (_, presences) = self.presences(&[owner], pipe()).await?;
+        let mut renew = pipe();
+        for presence in presences.into_iter().flatten() {
+            self.expire_into(&mut renew, &keys::ids_at(presence.address));
+        }
+        if renew.is_empty() { Ok(()) } else { self.link.query(&renew).await }
     }
 }

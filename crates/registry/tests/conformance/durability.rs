@@ -1,8 +1,8 @@
 //! What the embedded store promises of its folder.
 
-use registry::{EmbeddedRegistry, PeerTtl, RegistryError};
+use registry::{EmbeddedRegistry, Entry, PeerTtl, Publisher, RegistryError, Stats};
 
-use crate::store::{Home, Store, eventually, set};
+use crate::store::{Home, Store, entry, eventually, key, keyed, legacy, peer, set};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_closed_store_has_everything_when_it_is_opened_again() {
@@ -17,6 +17,37 @@ async fn a_closed_store_has_everything_when_it_is_opened_again() {
     let store = store.reopen(60).await;
     assert_eq!(store.files("", 1_000).await.len(), 299);
     assert_eq!(store.peers("site/000").await, set(["2001:db8::5", "203.0.113.5"]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn all_that_a_peer_said_is_there_after_a_restart() {
+    let store = Store::embedded(3_600).await;
+    let mut me = Publisher { port: Some(4_001), ttl_secs: Some(600), ..keyed(1, "203.0.113.5") };
+    store.publish(&me, &[Entry { size: Some(7), ..entry("a", "abc") }, entry("b", "abc")]).await;
+    me.address = peer("2001:db8::5");
+    assert!(store.heartbeat(&me).await);
+    store.unpublish(key(1), &["b"]).await;
+    let before = store.export().await;
+    let store = store.reopen(3_600).await;
+    assert_eq!(store.export().await, before);
+    assert_eq!(before.first().unwrap().publisher, me);
+    assert_eq!(before.len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_peer_of_many_files_that_left_and_came_back_has_only_the_new_ones_after_a_restart() {
+    let store = Store::embedded(60).await;
+    for hundreds in 0..30 {
+        let entries: Vec<_> =
+            (0..1_000).map(|number| entry(&format!("{}", hundreds * 1_000 + number), "abc")).collect();
+        store.publish(&legacy("203.0.113.5"), &entries).await;
+    }
+    store.remove_peer("203.0.113.5").await;
+    assert_eq!(store.registry.stats().await, Ok(Stats::default()));
+    store.publish(&legacy("203.0.113.5"), &[entry("7", "def"), entry("new", "abc")]).await;
+    let store = store.reopen(60).await;
+    assert_eq!(store.files("", 10).await, ["7", "new"]);
+    assert_eq!(store.holders("7").await.first().unwrap().hash.as_str(), "def");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -87,9 +118,7 @@ async fn a_folder_that_cannot_be_made_is_named() {
 async fn a_closed_store_refuses_changes_and_says_so() {
     let store = Store::embedded(60).await;
     store.registry.close().await;
-    let file = "a".parse().unwrap();
-    let hash = "abc".parse().unwrap();
-    let refused = store.registry.add("203.0.113.5".parse().unwrap(), &file, &hash).await;
+    let refused = store.registry.publish(&legacy("203.0.113.5"), &[entry("a", "abc")]).await;
     assert_eq!(refused, Err(RegistryError::Unavailable("the store is closed".to_owned())));
     assert!(store.registry.ready().is_err());
 }

@@ -7,6 +7,12 @@
 )]
 
 mod durability;
+mod holders;
+mod moving;
+mod opener;
+mod owners;
 mod promises;
 mod redis_only;
+mod reports;
 mod store;
+mod takeover;

@@ -1,31 +1,13 @@
-//! The suite: each promise is asked of both stores.
+//! What peers that publish and ask are promised.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use registry::FilesQuery;
+use peer_core::limits::PUBLISH_MAX;
+use registry::{FilesQuery, Stats, Verdict};
 
-use crate::store::{Store, eventually, peer, set};
-
-const FOR_EVER: u64 = 0;
-
-/// Makes of each promise a test of each store.
-macro_rules! promises {
-    ($($promise:ident)*) => {
-        mod embedded {
-            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-            async fn $promise() {
-                super::$promise(super::Opener::Embedded).await;
-            })*
-        }
-        mod redis {
-            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-            async fn $promise() {
-                super::$promise(super::Opener::Redis).await;
-            })*
-        }
-    };
-}
+use crate::opener::{FOR_EVER, Opener, promises};
+use crate::store::{STRANGER, entry, eventually, legacy, peer, set};
 
 promises! {
     a_peer_that_publishes_is_found_until_it_withdraws
@@ -44,21 +26,9 @@ promises! {
     peers_live_for_ever_when_told_so
     concurrent_changes_leave_every_index_right
     a_peer_with_many_files_leaves_whole
-}
-
-#[derive(Clone, Copy)]
-enum Opener {
-    Embedded,
-    Redis,
-}
-
-impl Opener {
-    async fn open(self, ttl_secs: u64) -> Store {
-        match self {
-            Self::Embedded => Store::embedded(ttl_secs).await,
-            Self::Redis => Store::redis(ttl_secs).await,
-        }
-    }
+    a_peer_publishes_many_files_at_once
+    counts_are_those_of_what_is_there
+    many_publish_withdraw_and_ask_at_once
 }
 
 async fn a_peer_that_publishes_is_found_until_it_withdraws(opener: Opener) {
@@ -115,7 +85,7 @@ async fn a_long_list_is_sampled_and_every_peer_has_its_turn(opener: Opener) {
     }
     let mut seen = std::collections::BTreeSet::new();
     for _ in 0..200 {
-        let sample = store.peers_for("192.0.2.99", "a", 10).await.unwrap();
+        let sample = store.peers_for(STRANGER, "a", 10).await.unwrap();
         assert_eq!(sample.len(), 10);
         seen.extend(sample);
     }
@@ -138,7 +108,14 @@ async fn names_are_listed_in_order_page_by_page_by_prefix(opener: Opener) {
     }
     assert_eq!(store.files("nothing", 10).await, [""; 0]);
     let from = FilesQuery { prefix: "site/".to_owned(), after: Some("a".to_owned()), limit: 1 };
-    assert_eq!(store.registry.files(peer("192.0.2.99"), &from).await.unwrap().files, ["site/0.html"]);
+    let page = store.registry.files(peer(STRANGER), &from).await.unwrap();
+    assert_eq!(page.files.len(), 1);
+    assert_eq!(page.files.first().unwrap().name, "site/0.html");
+    store.add("203.0.113.6", "site/0.html", "abc").await;
+    let listed = store.listing(STRANGER, "site/", 10).await;
+    let counts = listed.iter().map(|file| file.peers).collect::<Vec<_>>();
+    assert_eq!(counts.iter().filter(|count| **count == 1).count(), 56);
+    assert_eq!(counts.first(), Some(&2));
 }
 
 async fn any_name_that_is_valid_is_kept_as_it_is(opener: Opener) {
@@ -273,4 +250,56 @@ async fn a_peer_with_many_files_leaves_whole(opener: Opener) {
     store.add("198.51.100.1", "site/0000", "abc").await;
     store.remove_peer("203.0.113.5").await;
     assert_eq!(store.files("", 1_000).await, ["site/0000"]);
+}
+
+async fn a_peer_publishes_many_files_at_once(opener: Opener) {
+    let store = opener.open(60).await;
+    let entries: Vec<_> = (0..PUBLISH_MAX).map(|number| entry(&format!("site/{number:04}"), "abc")).collect();
+    assert_eq!(store.publish(&legacy("203.0.113.5"), &entries).await, vec![Verdict::Listed; PUBLISH_MAX]);
+    assert_eq!(store.files("site/", 1_000).await.len(), PUBLISH_MAX);
+    let some: Vec<String> = (0..500).map(|number| format!("site/{number:04}")).collect();
+    let some: Vec<&str> = some.iter().map(String::as_str).collect();
+    store.unpublish(peer("203.0.113.5").into(), &some).await;
+    assert_eq!(store.files("site/", 1_000).await.len(), PUBLISH_MAX - 500);
+    assert_eq!(store.publish(&legacy("203.0.113.6"), &[]).await, []);
+}
+
+async fn counts_are_those_of_what_is_there(opener: Opener) {
+    let store = opener.open(60).await;
+    assert_eq!(store.registry.stats().await, Ok(Stats::default()));
+    for (caller, file) in [("10.0.0.1", "a"), ("10.0.0.1", "b"), ("10.0.0.2", "b"), ("10.0.0.2", "b")] {
+        store.add(caller, file, "abc").await;
+    }
+    assert_eq!(store.registry.stats().await, Ok(Stats { peers: 2, files: 2, mappings: 3 }));
+    store.remove("10.0.0.1", "a").await;
+    assert_eq!(store.registry.stats().await, Ok(Stats { peers: 2, files: 1, mappings: 2 }));
+    store.remove_peer("10.0.0.2").await;
+    store.remove("10.0.0.1", "b").await;
+    assert_eq!(store.registry.stats().await, Ok(Stats::default()));
+}
+
+async fn many_publish_withdraw_and_ask_at_once(opener: Opener) {
+    let store = Arc::new(opener.open(60).await);
+    let mut tasks = tokio::task::JoinSet::new();
+    for worker in 0..8_u8 {
+        let store = Arc::clone(&store);
+        tasks.spawn(async move {
+            let me = legacy(&format!("203.0.113.{worker}"));
+            let entries: Vec<_> = (0..40).map(|number| entry(&format!("site/{number:02}"), "abc")).collect();
+            for round in 0..20 {
+                assert_eq!(store.publish(&me, &entries).await.len(), 40);
+                // What was acknowledged is seen by the next read, whatever others do.
+                assert!(store.peers("site/07").await.contains(&me.address.to_string()));
+                if round % 2 == 0 {
+                    store.unpublish_all(me.owner).await;
+                    assert!(!store.peers("site/07").await.contains(&me.address.to_string()));
+                }
+            }
+        });
+    }
+    tasks.join_all().await;
+    let listed = store.listing(STRANGER, "", 100).await;
+    assert_eq!(listed.len(), 40);
+    assert!(listed.iter().all(|file| file.peers == 8), "{listed:?}");
+    assert_eq!(store.registry.stats().await, Ok(Stats { peers: 8, files: 40, mappings: 320 }));
 }

@@ -1,10 +1,18 @@
-//! What the Redis store promises of Redis: no key but ours, each with its expiry, outages, the original's data.
+//! What the Redis store promises of Redis: no key but ours, each with its expiry, outages, earlier data, several trackers.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::RangeInclusive;
+use std::sync::Arc;
 
 use black_box::redis::RedisServer;
 use black_box::resp::Reply;
-use registry::RegistryError;
+use peer_core::{Owner, PeerId};
+use registry::{
+    Entry, HoldersQuery, PeerTtl, Publisher, Record, RedisRegistry, Registry, RegistryError, Report, Stats,
+    Verdict,
+};
 
-use crate::store::{Home, Store, eventually, set};
+use crate::store::{Home, Store, eventually, peer, set};
 
 fn server(store: &Store) -> &RedisServer {
     match &store.home {
@@ -20,32 +28,111 @@ fn expiry_ms(server: &RedisServer, key: &str) -> i64 {
     }
 }
 
+/// All keys but the counts, which stay.
 fn keys(server: &RedisServer) -> Vec<String> {
     let mut keys = server.command(&["KEYS", "*"]).texts();
+    keys.retain(|key| !key.ends_with(":mappings"));
     keys.sort_unstable();
     keys
 }
 
+/// Another tracker on the same Redis.
+async fn another(store: &Store, ttl_secs: u64) -> Arc<dyn Registry> {
+    let other = RedisRegistry::open(&server(store).url(), PeerTtl::from_secs(ttl_secs)).unwrap();
+    let other: Arc<dyn Registry> = Arc::new(other);
+    eventually("ready", || async { other.ready().is_ok() }).await;
+    other
+}
+
+fn id(number: u8) -> Owner {
+    PeerId::from_bytes([number; 32]).into()
+}
+
+fn entry(file: &str) -> Entry {
+    Entry { file: file.parse().unwrap(), hash: "abc".parse().unwrap(), size: Some(7) }
+}
+
+fn at(owner: Owner, address: &str) -> Publisher {
+    Publisher { owner, address: peer(address), port: Some(4_000), ttl_secs: Some(50) }
+}
+
+fn report(reporter: &str, subject: Owner, file: Option<&str>) -> Report {
+    let file = file.map(|file| file.parse().unwrap());
+    Report { reporter: peer(reporter), subject, file, decisive: false }
+}
+
+/// As seen by three others in different networks.
+async fn report_thrice(registry: &dyn Registry, subject: Owner, file: Option<&str>) {
+    for reporter in ["192.0.2.1", "198.51.100.1", "2001:db8:9::1"] {
+        registry.report(&report(reporter, subject, file)).await.unwrap();
+    }
+}
+
+async fn stats(store: &Store) -> Stats {
+    store.registry.stats().await.unwrap()
+}
+
+/// Every kind of key, as its pattern and how long it may live yet, in ms; -1 is for ever.
+fn check_keys(server: &RedisServer, expected: &[(&str, RangeInclusive<i64>)]) {
+    let expected: BTreeMap<&str, RangeInclusive<i64>> = expected.iter().cloned().collect();
+    let mut found = server.command(&["KEYS", "*"]).texts();
+    found.sort_unstable();
+    assert_eq!(found, expected.keys().copied().collect::<Vec<_>>());
+    for (key, range_ms) in expected {
+        let left_ms = expiry_ms(server, key);
+        assert!(range_ms.contains(&left_ms), "{key}: {left_ms} ms");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn keys_are_those_of_the_model_and_expire_as_it_says() {
+    const INDEX: RangeInclusive<i64> = 100_000..=180_000;
+    const REPORT: RangeInclusive<i64> = 500_000..=600_000;
     let store = Store::redis(60).await;
     store.add("203.0.113.5", "site/a.html", "abc").await;
     let server = server(&store);
-    let expected = [
-        ("p2p:{due:02}", -1..=-1),
-        ("p2p:{f:site/a.html}:hashes", 100_000..=180_000),
-        ("p2p:{f:site/a.html}:peers", 100_000..=180_000),
-        ("p2p:{names:13}", -1..=-1),
-        ("p2p:{p:203.0.113.5}:files", 100_000..=180_000),
-        ("p2p:{p:203.0.113.5}:seen", 1..=60_000),
-    ];
-    assert_eq!(keys(server), expected.each_ref().map(|(key, _)| *key));
-    for (key, range_ms) in expected {
-        let left_ms = self::expiry_ms(server, key);
-        assert!(range_ms.contains(&left_ms), "{key}: {left_ms} ms");
-    }
+    check_keys(
+        server,
+        &[
+            ("p2p:{due:02}", -1..=-1),
+            ("p2p:{due:02}:mappings", -1..=-1),
+            ("p2p:{f:site/a.html}:hashes", INDEX),
+            ("p2p:{f:site/a.html}:peers", INDEX),
+            ("p2p:{names:13}", -1..=-1),
+            ("p2p:{p:203.0.113.5}:files", INDEX),
+            ("p2p:{p:203.0.113.5}:seen", 1..=60_000),
+        ],
+    );
     store.remove_peer("203.0.113.5").await;
     assert_eq!(keys(server), [""; 0]);
+
+    let owner = id(1);
+    store.registry.publish(&at(owner, "203.0.113.7"), &[entry("b")]).await.unwrap();
+    store.registry.report(&report("192.0.2.1", owner, None)).await.unwrap();
+    report_thrice(&*store.registry, owner, Some("b")).await;
+    assert!(store.registry.first_use([7; 32], 60).await.unwrap());
+    let of = |kind: &str| format!("p2p:{{p:{owner}}}:{kind}");
+    let used = format!("p2p:used:{}", PeerId::from_bytes([7; 32]));
+    // The mapping is withheld, so that the file has no peers, but what they claim.
+    let mut expected = vec![
+        ("p2p:{f:b}:hashes".to_owned(), INDEX),
+        (of("seen"), 1..=50_000),
+        (of("files"), INDEX),
+        (of("withheld"), INDEX),
+        (of("strikes"), 80_000_000..=86_400_000),
+        (of("reports:"), REPORT),
+        ("p2p:{r:192.0.2.1}:hidden".to_owned(), REPORT),
+        ("p2p:{r:198.51.100.1}:hidden".to_owned(), REPORT),
+        ("p2p:{r:2001:db8:9::1}:hidden".to_owned(), REPORT),
+        ("p2p:{a:203.0.113.7}:ids".to_owned(), INDEX),
+        (used, 50_000..=60_000),
+    ];
+    let never = server.command(&["KEYS", "p2p:{due:*"]).texts();
+    expected.extend(never.into_iter().map(|key| (key, -1..=-1)));
+    expected.extend(server.command(&["KEYS", "p2p:{names:*"]).texts().into_iter().map(|key| (key, -1..=-1)));
+    let expected: Vec<(&str, RangeInclusive<i64>)> =
+        expected.iter().map(|(key, range)| (key.as_str(), range.clone())).collect();
+    check_keys(server, &expected);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -120,15 +207,12 @@ async fn data_of_the_original_is_taken_over_once() {
 #[tokio::test(flavor = "multi_thread")]
 async fn two_trackers_on_one_redis_agree_and_share_the_sweep() {
     let one = Store::redis(1).await;
-    let url = server(&one).url();
-    let other = registry::RedisRegistry::open(&url, registry::PeerTtl::from_secs(1)).unwrap();
-    let other = std::sync::Arc::new(other) as std::sync::Arc<dyn registry::Registry>;
-    eventually("ready", || async { other.ready().is_ok() }).await;
+    let other = another(&one, 1).await;
     for number in 0..40 {
         one.add(&format!("10.0.0.{number}"), "a", "abc").await;
     }
     let file = "a".parse().unwrap();
-    assert_eq!(other.peers("192.0.2.99".parse().unwrap(), &file, 100).await.unwrap().len(), 40);
+    assert_eq!(other.addresses(peer("192.0.2.99"), &file, 100).await.unwrap().len(), 40);
     let mut swept = 0;
     while swept < 40 {
         let (here, there) = tokio::join!(one.registry.sweep(), other.sweep());
@@ -137,6 +221,60 @@ async fn two_trackers_on_one_redis_agree_and_share_the_sweep() {
     }
     assert_eq!(swept, 40, "each mapping went once");
     assert_eq!(keys(server(&one)), [""; 0]);
+    assert_eq!(stats(&one).await, Stats::default());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_trackers_under_load_agree_in_the_end() {
+    let store = Arc::new(Store::redis(60).await);
+    let trackers = [Arc::clone(&store.registry), another(&store, 60).await];
+    let mut tasks = tokio::task::JoinSet::new();
+    for (worker, tracker) in trackers.iter().cycle().take(8).cloned().enumerate() {
+        tasks.spawn(async move {
+            // Two workers of different trackers are one peer.
+            let me = Publisher::legacy(peer(&format!("203.0.113.{}", worker / 2)));
+            for round in 0..80 {
+                let file = format!("site/{}", (round * 7 + worker) % 11);
+                tracker.publish(&me, &[entry(&file)]).await.unwrap();
+                match round % 5 {
+                    2 => drop(tracker.addresses(me.address, &file.parse().unwrap(), 10).await.unwrap()),
+                    3 => tracker.unpublish(me.owner, &[file.parse().unwrap()]).await.unwrap(),
+                    4 if round % 20 == 19 => tracker.unpublish_all(me.owner).await.unwrap(),
+                    _ => {}
+                }
+            }
+        });
+    }
+    tasks.join_all().await;
+    let mut mappings = 0;
+    let mut files = 0;
+    for number in 0..11 {
+        let query = HoldersQuery {
+            file: format!("site/{number}").parse().unwrap(),
+            hash: None,
+            limit: 100,
+            exclude: Vec::new(),
+        };
+        let mut answers = BTreeSet::new();
+        for tracker in &trackers {
+            let holders =
+                tracker.holders(peer("192.0.2.99"), std::slice::from_ref(&query)).await.unwrap().remove(0);
+            let owners: BTreeSet<Owner> = holders.holders.iter().map(|holder| holder.owner).collect();
+            assert_eq!(holders.total, owners.len());
+            answers.insert(owners);
+        }
+        assert_eq!(answers.len(), 1, "{number}: {answers:?}");
+        let owners = answers.pop_first().unwrap();
+        mappings += u64::try_from(owners.len()).unwrap();
+        files += u64::from(!owners.is_empty());
+    }
+    let stats = stats(&store).await;
+    assert_eq!((stats.mappings, stats.files), (mappings, files));
+    for number in 0..4 {
+        store.remove_peer(&format!("203.0.113.{number}")).await;
+    }
+    assert_eq!(store.registry.stats().await.unwrap(), Stats::default());
+    assert_eq!(keys(server(&store)), [""; 0]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -146,12 +284,226 @@ async fn a_peer_has_a_bounded_number_of_files_and_may_renew_each() {
     let fill = "for i = 1, tonumber(ARGV[1]) do redis.call('SADD', KEYS[1], 'site/' .. i) end";
     let most = peer_core::limits::FILES_PER_PEER_MAX.to_string();
     server(&store).command(&["EVAL", fill, "1", "p2p:{p:203.0.113.5}:files", &most]);
-    let (peer, hash) = ("203.0.113.5".parse().unwrap(), "abc".parse().unwrap());
-    let refused = store.registry.add(peer, &"one-more".parse().unwrap(), &hash).await;
-    assert_eq!(refused, Err(RegistryError::TooManyFiles));
+    let me = Publisher::legacy(peer("203.0.113.5"));
+    let verdicts = store.registry.publish(&me, &[entry("one-more"), entry("site/1")]).await;
+    assert_eq!(verdicts, Ok(vec![Verdict::TooManyFiles, Verdict::Listed]));
     assert_eq!(store.peers("one-more").await, set([]));
-    assert_eq!(store.registry.add(peer, &"site/1".parse().unwrap(), &hash).await, Ok(()));
     assert_eq!(store.files("", 10).await, ["site/1"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_has_a_bounded_number_of_peers() {
+    let store = Store::redis(60).await;
+    let fill = "for from = ARGV[1], ARGV[2], 2000 do local t = {} for i = from, from + 1999 do \
+                t[#t + 1] = i t[#t + 1] = 'x' .. i end redis.call('ZADD', KEYS[1], unpack(t)) end";
+    let most = peer_core::limits::PEERS_PER_FILE_MAX;
+    // In parts, since Redis answers nobody else meanwhile.
+    for from in (0..most).step_by(100_000) {
+        let (from, to) = (from.to_string(), (from + 99_999).to_string());
+        server(&store).command(&["EVAL", fill, "1", "p2p:{f:a}:peers", &from, &to]);
+    }
+    eventually("ready after that", || async { store.registry.stats().await.is_ok() }).await;
+    let me = Publisher::legacy(peer("203.0.113.5"));
+    let verdicts = store.registry.publish(&me, &[entry("a"), entry("b")]).await;
+    assert_eq!(verdicts, Ok(vec![Verdict::TooManyPeers, Verdict::Listed]));
+    assert_eq!(stats(&store).await, Stats { peers: 1, files: 1, mappings: 1 });
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_with_20_000_peers_is_sampled_fairly() {
+    const PEERS: usize = 20_000;
+    const LIMIT: usize = 100;
+    const ASKED: usize = 2_000;
+    let store = Store::redis(60).await;
+    let records: Vec<Record> = (0..PEERS)
+        .map(|number| {
+            let address = peer(&format!("10.0.{}.{}", number / 250, number % 250));
+            Record { publisher: Publisher::legacy(address), last_seen_ms: u64::MAX, entry: entry("a") }
+        })
+        .collect();
+    for chunk in records.chunks(1_000) {
+        assert_eq!(store.registry.import(chunk).await, Ok(chunk.len()));
+    }
+    let file = "a".parse().unwrap();
+    let mut counts: BTreeMap<peer_core::Peer, u32> = BTreeMap::new();
+    for _ in 0..ASKED {
+        let sample = store.registry.addresses(peer("192.0.2.99"), &file, LIMIT).await.unwrap();
+        assert_eq!(sample.len(), LIMIT);
+        for address in sample {
+            *counts.entry(address).or_default() += 1;
+        }
+    }
+    // Each is expected ten times. With chance alone at work, the squares of what is off sum up to about the number of peers;
+    // Redis looks into some neighbouring buckets of a table and takes one of what it finds, which adds a little.
+    let expected = f64::from(u32::try_from(ASKED * LIMIT / PEERS).unwrap());
+    let seen: f64 = counts.values().map(|count| (f64::from(*count) - expected).powi(2) / expected).sum();
+    let never_seen = f64::from(u32::try_from(PEERS - counts.len()).unwrap()) * expected;
+    let chi_square_per_peer = (seen + never_seen) / f64::from(u32::try_from(PEERS).unwrap());
+    assert!((0.9..2.5).contains(&chi_square_per_peer), "{chi_square_per_peer}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn data_of_the_version_before_are_used_as_they_are() {
+    let server = RedisServer::start_new();
+    let [now_secs, _] = &server.command(&["TIME"]).texts()[..] else { panic!("TIME gives two numbers") };
+    let (seen, published) = (format!("{now_secs}000"), format!("{now_secs}000000"));
+    for owner in ["203.0.113.5", "198.51.100.1"] {
+        let due = peer_core::keys::due_of(peer(owner).into());
+        server.command(&["ZADD", "p2p:{f:site/a.html}:peers", &published, owner]);
+        server.command(&["HSET", "p2p:{f:site/a.html}:hashes", owner, "abc"]);
+        server.command(&["SET", &format!("p2p:{{p:{owner}}}:seen"), &seen, "PX", "60000"]);
+        server.command(&["SADD", &format!("p2p:{{p:{owner}}}:files"), "site/a.html"]);
+        server.command(&["ZADD", &due, "0", owner]);
+    }
+    for key in ["p2p:{f:site/a.html}:peers", "p2p:{f:site/a.html}:hashes"] {
+        server.command(&["PEXPIRE", key, "180000"]);
+    }
+    server.command(&["ZADD", "p2p:{names:13}", "0", "site/a.html"]);
+    let store = Store::open(Home::Redis(server), 60).await;
+    assert_eq!(store.peers("site/a.html").await, set(["198.51.100.1", "203.0.113.5"]));
+    assert_eq!(store.files("", 10).await, ["site/a.html"]);
+    eventually("counted", || async { stats(&store).await == Stats { peers: 2, files: 1, mappings: 2 } })
+        .await;
+    assert_eq!(store.sweep().await, 0);
+    store.add("203.0.113.5", "site/a.html", "def").await;
+    assert_eq!(stats(&store).await, Stats { peers: 2, files: 1, mappings: 2 });
+    store.remove_peer("198.51.100.1").await;
+    store.remove("203.0.113.5", "site/a.html").await;
+    assert_eq!(stats(&store).await, Stats::default());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn counts_that_are_wrong_are_set_right_by_the_next_process() {
+    let store = Store::redis(60).await;
+    for file in ["a", "b", "c"] {
+        store.add("203.0.113.5", file, "abc").await;
+    }
+    server(&store).command(&["SET", "p2p:{due:02}:mappings", "99"]);
+    // A file whose last peer's data expired while no tracker ran.
+    server(&store).command(&["ZADD", "p2p:{names:00}", "0", "site/index.html"]);
+    let store = store.reopen(60).await;
+    eventually("counted", || async { stats(&store).await == Stats { peers: 1, files: 3, mappings: 3 } })
+        .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_report_counts_on_all_trackers_and_what_is_withheld_comes_back_on_all() {
+    let store = Store::redis(60).await;
+    let other = another(&store, 60).await;
+    let owner = id(1);
+    let me = at(owner, "203.0.113.7");
+    store.registry.publish(&me, &[entry("a"), entry("b")]).await.unwrap();
+    let seen_by = async |registry: &dyn Registry, caller: &str, file: &str| {
+        registry.addresses(peer(caller), &file.parse().unwrap(), 10).await.unwrap().len()
+    };
+    assert_eq!(seen_by(&*other, "192.0.2.1", "a").await, 1);
+    // By its address, as a client of the legacy contract knows it.
+    other.report(&report("192.0.2.1", peer("203.0.113.7").into(), Some("a"))).await.unwrap();
+    assert_eq!(seen_by(&*other, "192.0.2.1", "a").await, 0, "hidden at once where it was reported");
+    assert_eq!(seen_by(&*other, "192.0.2.1", "b").await, 1);
+    assert_eq!(seen_by(&*other, "192.0.2.2", "a").await, 1, "and from nobody else");
+    eventually("hidden on the other tracker", || async {
+        seen_by(&*store.registry, "192.0.2.1", "a").await == 0
+    })
+    .await;
+    // Three networks, two trackers.
+    store.registry.report(&report("192.0.2.5", owner, Some("a"))).await.unwrap();
+    other.report(&report("192.0.2.6", owner, Some("a"))).await.unwrap();
+    other.report(&report("198.51.100.5", owner, Some("a"))).await.unwrap();
+    assert_eq!(seen_by(&*other, "192.0.2.99", "a").await, 1, "two networks are not enough");
+    store.registry.report(&report("2001:db8:9::1", owner, Some("a"))).await.unwrap();
+    for registry in [&*store.registry, &*other] {
+        assert_eq!(seen_by(registry, "192.0.2.99", "a").await, 0);
+        assert_eq!(seen_by(registry, "192.0.2.99", "b").await, 1);
+    }
+    assert_eq!(store.files("", 10).await, ["b"]);
+    assert_eq!(stats(&store).await.mappings, 2, "it is kept");
+    assert_eq!(other.heartbeat(&me).await, Ok(true));
+    assert_eq!(seen_by(&*store.registry, "192.0.2.99", "a").await, 1, "the first time at once");
+    report_thrice(&*store.registry, owner, Some("a")).await;
+    let verdicts = other.publish(&me, &[entry("a"), entry("b")]).await.unwrap();
+    assert!(matches!(verdicts[..], [Verdict::Withheld { secs: 590..=600 }, Verdict::Listed]), "{verdicts:?}");
+    other.unpublish(owner, &["a".parse().unwrap()]).await.unwrap();
+    let verdicts = other.publish(&me, &[entry("a")]).await.unwrap();
+    assert!(matches!(verdicts[..], [Verdict::Withheld { .. }]), "to withdraw it does not help: {verdicts:?}");
+    // As ten minutes later.
+    let [secs, _] = &server(&store).command(&["TIME"]).texts()[..] else { panic!("TIME gives two numbers") };
+    let long_ago = format!("2 {}000", secs.parse::<u64>().unwrap() - 601);
+    server(&store).command(&["HSET", &format!("p2p:{{p:{owner}}}:strikes"), "a", &long_ago]);
+    assert_eq!(store.registry.heartbeat(&me).await, Ok(true));
+    assert_eq!(seen_by(&*other, "192.0.2.99", "a").await, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_whole_peer_is_withheld_until_it_is_heard_and_asking_is_not_enough() {
+    let store = Store::redis(60).await;
+    store.add("203.0.113.5", "a", "abc").await;
+    let me = Publisher::legacy(peer("203.0.113.5"));
+    let decisive = Report { decisive: true, ..report("192.0.2.1", me.owner, None) };
+    store.registry.report(&decisive).await.unwrap();
+    assert_eq!(store.peers_for("203.0.113.5", "a", 10).await.unwrap(), set([]));
+    assert_eq!(store.files("", 10).await, [""; 0]);
+    assert_eq!(store.registry.heartbeat(&me).await, Ok(true));
+    assert_eq!(store.peers("a").await, set(["203.0.113.5"]));
+    store.registry.report(&decisive).await.unwrap();
+    assert_eq!(store.registry.heartbeat(&me).await, Ok(true));
+    assert_eq!(store.peers("a").await, set([]), "the second time it has to wait");
+    store.remove_peer("203.0.113.5").await;
+    let verdicts = store.registry.publish(&me, &[entry("a")]).await.unwrap();
+    assert!(matches!(verdicts[..], [Verdict::Withheld { secs: 590..=600 }]), "to leave does not help");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hot_file_shows_changes_of_its_own_tracker_at_once_and_of_others_soon() {
+    let store = Store::redis(60).await;
+    let other = another(&store, 60).await;
+    let heat = async || {
+        for _ in 0..100 {
+            store.peers("a").await;
+        }
+    };
+    store.add("203.0.113.5", "a", "abc").await;
+    for round in 0..20 {
+        heat().await;
+        store.add("198.51.100.1", "a", "abc").await;
+        assert_eq!(store.peers("a").await, set(["198.51.100.1", "203.0.113.5"]), "{round}");
+        heat().await;
+        if round % 2 == 0 {
+            store.remove("198.51.100.1", "a").await;
+        } else {
+            store.remove_peer("198.51.100.1").await;
+        }
+        assert_eq!(store.peers("a").await, set(["203.0.113.5"]), "{round}");
+    }
+    heat().await;
+    other.publish(&Publisher::legacy(peer("198.51.100.1")), &[entry("a")]).await.unwrap();
+    let published = std::time::Instant::now();
+    while store.peers("a").await.len() < 2 {
+        assert!(published.elapsed() < std::time::Duration::from_secs(1));
+    }
+}
+
+#[tokio::test]
+async fn a_thread_with_a_runtime_of_its_own_has_its_own_connection_and_gets_another_when_it_breaks() {
+    let store = Store::redis(60).await;
+    let clients = || match server(&store).command(&["CLIENT", "LIST", "TYPE", "normal"]) {
+        Reply::Text(list) => list.lines().filter(|line| !line.contains("cmd=client|list")).count(),
+        reply => panic!("{reply:?}"),
+    };
+    eventually("two connections", || async {
+        store.peers("a").await;
+        clients() == 2
+    })
+    .await;
+    server(&store).command(&["CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes"]);
+    eventually("two connections again", || async {
+        // Some fail until the loss is noticed.
+        let answered = store.peers_for("192.0.2.99", "a", 10).await.is_ok();
+        answered && clients() == 2
+    })
+    .await;
+    store.add("203.0.113.5", "a", "abc").await;
+    assert_eq!(store.peers("a").await, set(["203.0.113.5"]));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -164,6 +516,7 @@ async fn names_that_nothing_stands_behind_any_more_go_with_the_first_look() {
     {
         server(&store).command(&["DEL", key]);
     }
+    server(&store).command(&["ZADD", "p2p:{due:02}", "XX", "0", "203.0.113.5"]);
     assert_eq!(store.files("", 10).await, [""; 0]);
     assert_eq!(store.sweep().await, 0);
     assert_eq!(keys(server(&store)), [""; 0]);
@@ -185,6 +538,7 @@ async fn a_departure_that_was_cut_off_is_ended_by_the_sweep() {
     store.add("203.0.113.5", "b", "abc").await;
     // All that a tracker did before it was killed.
     server(&store).command(&["DEL", "p2p:{p:203.0.113.5}:seen"]);
+    server(&store).command(&["ZADD", "p2p:{due:02}", "XX", "0", "203.0.113.5"]);
     assert_eq!(store.sweep().await, 2);
     assert_eq!(keys(server(&store)), [""; 0]);
 }

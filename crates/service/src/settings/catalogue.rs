@@ -69,6 +69,28 @@ pub static TRUSTED_PROXIES: Setting = setting(
     "Whose cf-connecting-ip and x-forwarded-for headers are believed: addresses, networks such as 10.0.0.0/8, and \
      the words loopback, private, cloudflare and none, separated by commas.",
 );
+/// `TRACKER_RATE_PER_SEC`
+pub static TRACKER_RATE_PER_SEC: Setting = setting(
+    "TRACKER_RATE_PER_SEC",
+    "200",
+    "Requests a second that a caller, an IPv4 address or an IPv6 /64, may make, 0 to 1000000, and ten times as many at \
+     once; 0 is without limit. Loopback callers that no proxy speaks for have none.",
+);
+/// `SERVER_NAME`
+pub static SERVER_NAME: Setting = setting(
+    "SERVER_NAME",
+    "",
+    "Name of this service in signatures of peers, such as tracker.example.org, so that a signature made for another \
+     service is worth nothing here. Not set, it is what the Host header of each request says.",
+);
+/// `ADMIN_TOKEN`
+pub static ADMIN_TOKEN: Setting = Setting {
+    name: "ADMIN_TOKEN",
+    default: "",
+    secret: true,
+    meaning: "Token of the operator, 16 to 256 visible ASCII characters, sent as Authorization: Bearer TOKEN: his word \
+              alone takes a peer from everybody. Not set, nobody is the operator.",
+};
 /// `MAX_CLIENTS`
 pub static MAX_CLIENTS: Setting = setting(
     "MAX_CLIENTS",
@@ -145,6 +167,9 @@ pub static CATALOGUE: &[&Setting] = &[
     &REDIS_URL,
     &DATA_DIR,
     &PEER_TTL_SECS,
+    &TRACKER_RATE_PER_SEC,
+    &SERVER_NAME,
+    &ADMIN_TOKEN,
     &MATCHMAKER_LISTEN,
     &MATCHMAKER_ADMIN_LISTEN,
     &MAX_CLIENTS,

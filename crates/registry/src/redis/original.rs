@@ -13,9 +13,10 @@ use deadpool_redis::redis::{self, RedisResult, pipe};
 use peer_core::keys::{self, original};
 use peer_core::{ContentHash, FileName, Peer};
 
-use super::commands;
 use super::scripts::Scripts;
 use super::ttl::Ttls;
+use super::write::write;
+use crate::{Entry, Publisher};
 
 /// Keys, and members of a key, that are asked for at once.
 const SCAN_COUNT: usize = 500;
@@ -110,7 +111,8 @@ async fn take_file(
         for member in members {
             match std::str::from_utf8(&member).ok().and_then(|ip| ip.parse::<Peer>().ok()) {
                 Some(peer) => {
-                    commands::add(&mut add, scripts, ttls, peer, &file, &hash);
+                    let entry = Entry { file: file.clone(), hash: hash.clone(), size: None };
+                    write(&mut add, scripts, ttls, &Publisher::legacy(peer), &entry, None);
                     taken.mappings += 1;
                 }
                 None => taken.refused += 1,

@@ -1,0 +1,223 @@
+use std::hash::BuildHasher as _;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use hashbrown::DefaultHashBuilder;
+use parking_lot::Mutex;
+use peer_core::{FileName, Owner, Peer};
+
+/// How old an answer from here is at most, in ms; also how long a file is counted for.
+const WINDOW_MS: u64 = 100;
+/// The first that asks for an answer of this age, in ms, renews it while the others go on with it.
+const RENEW_MS: u64 = 60;
+/// Requests within a window that make a file hot.
+const HOT_REQUESTS: u32 = 16;
+/// Places for files; a power of two.
+const PLACES: usize = 1_024;
+/// Counters of changes to files; a power of two.
+const EPOCHS: usize = 4_096;
+
+/// All peers of a file that live.
+pub(super) type HotPeers = Arc<[HotPeer]>;
+
+/// One of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct HotPeer {
+    pub(super) owner: Owner,
+    pub(super) address: Peer,
+    /// It lives until then for sure, in ms since 1970 by the clock of Redis.
+    pub(super) until_ms: u64,
+}
+
+/// The whole lists of files that this process is asked for again and again right now.
+///
+/// Whoever asks for a file once is never answered from here. A change that comes through this process ends what is kept
+/// at once; one that comes through another is seen when the answer is too old. A fixed number of files.
+pub(super) struct HotFiles {
+    hasher: DefaultHashBuilder,
+    places: Box<[Mutex<Place>]>,
+    epochs: Box<[AtomicU64]>,
+    /// Changes that may concern any file.
+    all: AtomicU64,
+}
+
+#[derive(Default)]
+struct Place {
+    file: Option<FileName>,
+    window_ms: u64,
+    asked: u32,
+    asked_before: u32,
+    kept: Option<Kept>,
+}
+
+struct Kept {
+    at_ms: u64,
+    changes: (u64, u64),
+    peers: HotPeers,
+    renewing: bool,
+}
+
+/// The right to keep what is read from now on.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Ticket {
+    at_ms: u64,
+    changes: (u64, u64),
+}
+
+/// What there is for a request.
+pub(super) enum Asked {
+    /// The living peers of the file.
+    Kept(HotPeers),
+    /// Nothing; with a ticket when the file is hot.
+    Nothing(Option<Ticket>),
+}
+
+impl HotFiles {
+    pub(super) fn new() -> Self {
+        Self {
+            hasher: DefaultHashBuilder::default(),
+            places: (0..PLACES).map(|_| Mutex::default()).collect(),
+            epochs: (0..EPOCHS).map(|_| AtomicU64::new(0)).collect(),
+            all: AtomicU64::new(0),
+        }
+    }
+
+    /// Somebody asks for `file` at `now_ms` of this process.
+    pub(super) fn ask(&self, file: &FileName, now_ms: u64) -> Asked {
+        let hash = self.hasher.hash_one(file);
+        let Some(place) = self.place(hash) else { return Asked::Nothing(None) };
+        let mut place = place.lock();
+        if place.file.as_ref() != Some(file) {
+            if place.is_hot(now_ms) {
+                // Who is here stays as long as it is hot.
+                return Asked::Nothing(None);
+            }
+            *place = Place { file: Some(file.clone()), window_ms: now_ms, ..Place::default() };
+        }
+        place.count(now_ms);
+        if !place.is_hot(now_ms) {
+            return Asked::Nothing(None);
+        }
+        let changes = self.changes(hash);
+        let ticket = Ticket { at_ms: now_ms, changes };
+        match &mut place.kept {
+            Some(kept) if kept.changes == changes && kept.at_ms.saturating_add(WINDOW_MS) > now_ms => {
+                if !kept.renewing && kept.at_ms.saturating_add(RENEW_MS) <= now_ms {
+                    kept.renewing = true;
+                    return Asked::Nothing(Some(ticket));
+                }
+                Asked::Kept(Arc::clone(&kept.peers))
+            }
+            _ => Asked::Nothing(Some(ticket)),
+        }
+    }
+
+    /// Keeps all living peers of `file`, read after `ticket` was given.
+    pub(super) fn keep(&self, file: &FileName, ticket: Ticket, peers: HotPeers) {
+        let Some(place) = self.place(self.hasher.hash_one(file)) else { return };
+        let mut place = place.lock();
+        let older = place.kept.as_ref().is_none_or(|kept| kept.at_ms <= ticket.at_ms);
+        if place.file.as_ref() == Some(file) && older {
+            place.kept = Some(Kept { at_ms: ticket.at_ms, changes: ticket.changes, peers, renewing: false });
+        }
+    }
+
+    /// `file` was changed through this process. To be called when Redis has the change, and before anybody is told.
+    pub(super) fn changed(&self, file: &FileName) {
+        let hash = self.hasher.hash_one(file);
+        if let Some(epoch) = self.epochs.get(Self::epoch(hash)) {
+            epoch.fetch_add(1, Ordering::AcqRel);
+        }
+    }
+
+    /// The same of a peer, with whatever files it has.
+    pub(super) fn all_changed(&self) {
+        self.all.fetch_add(1, Ordering::AcqRel);
+    }
+
+    fn changes(&self, hash: u64) -> (u64, u64) {
+        let file = self.epochs.get(Self::epoch(hash)).map_or(0, |epoch| epoch.load(Ordering::Acquire));
+        (file, self.all.load(Ordering::Acquire))
+    }
+
+    fn place(&self, hash: u64) -> Option<&Mutex<Place>> {
+        self.places.get(usize::try_from(hash).unwrap_or(0) & (PLACES - 1))
+    }
+
+    fn epoch(hash: u64) -> usize {
+        usize::try_from(hash >> 32).unwrap_or(0) & (EPOCHS - 1)
+    }
+}
+
+impl Place {
+    fn count(&mut self, now_ms: u64) {
+        let age_ms = now_ms.saturating_sub(self.window_ms);
+        if age_ms >= WINDOW_MS {
+            self.asked_before = if age_ms < 2 * WINDOW_MS { self.asked } else { 0 };
+            self.asked = 0;
+            self.window_ms = now_ms;
+        }
+        self.asked = self.asked.saturating_add(1);
+    }
+
+    fn is_hot(&self, now_ms: u64) -> bool {
+        let age_ms = now_ms.saturating_sub(self.window_ms);
+        age_ms < 2 * WINDOW_MS && (self.asked >= HOT_REQUESTS || self.asked_before >= HOT_REQUESTS)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(
+        clippy::unwrap_used,
+        clippy::panic,
+        reason = "a test that cannot make its own sample has failed"
+    )]
+
+    use super::*;
+
+    fn file(name: &str) -> FileName {
+        name.parse().unwrap()
+    }
+
+    fn heat(hot: &HotFiles, name: &str, now_ms: u64) -> Ticket {
+        for _ in 1..HOT_REQUESTS {
+            assert!(matches!(hot.ask(&file(name), now_ms), Asked::Nothing(None)));
+        }
+        match hot.ask(&file(name), now_ms) {
+            Asked::Nothing(Some(ticket)) => ticket,
+            _ => panic!("it is hot, and nothing is kept"),
+        }
+    }
+
+    fn is_kept(hot: &HotFiles, name: &str, now_ms: u64) -> bool {
+        matches!(hot.ask(&file(name), now_ms), Asked::Kept(_))
+    }
+
+    #[test]
+    fn only_a_file_that_is_asked_for_often_is_kept_and_not_for_long() {
+        let hot = HotFiles::new();
+        let ticket = heat(&hot, "a", 1_000);
+        hot.keep(&file("a"), ticket, Arc::default());
+        assert!(is_kept(&hot, "a", 1_050));
+        assert!(!is_kept(&hot, "a", 1_060), "one renews it");
+        assert!(is_kept(&hot, "a", 1_061), "and the others go on");
+        assert!(!is_kept(&hot, "a", 1_100));
+        hot.keep(&file("a"), ticket, Arc::default());
+        assert!(!is_kept(&hot, "a", 1_500));
+    }
+
+    #[test]
+    fn a_change_ends_what_is_kept_and_what_is_being_read() {
+        let hot = HotFiles::new();
+        let ticket = heat(&hot, "a", 1_000);
+        hot.changed(&file("a"));
+        hot.keep(&file("a"), ticket, Arc::default());
+        assert!(!is_kept(&hot, "a", 1_001));
+        let Asked::Nothing(Some(ticket)) = hot.ask(&file("a"), 1_002) else { panic!("nothing is kept") };
+        hot.keep(&file("a"), ticket, Arc::default());
+        assert!(is_kept(&hot, "a", 1_003));
+        hot.all_changed();
+        assert!(!is_kept(&hot, "a", 1_004));
+    }
+}

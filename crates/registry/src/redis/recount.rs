@@ -1,0 +1,91 @@
+//! The counts of mappings, and what sets them right.
+//!
+//! Scripts change a count with the data that it counts. It can be wrong all the same: data of a version that did not count, and
+//! indexes that expired while no tracker ran. So each process counts anew once, one at a time, beside its requests; where
+//! names are left of files that nobody has any more, they go too.
+
+use deadpool_redis::redis::aio::MultiplexedConnection;
+use deadpool_redis::redis::{self, RedisResult, pipe};
+use peer_core::{FileName, Owner, keys};
+
+use super::scripts::{Scripts, call};
+
+/// How long a process has for it, in ms: about a minute for 10,000,000 mappings.
+const LEASE_MS: u64 = 300_000;
+/// Members that are looked at in one round trip.
+const PAGE: usize = 500;
+
+pub(super) async fn run(connection: &mut MultiplexedConnection, scripts: &Scripts) -> RedisResult<()> {
+    let lease: Option<String> = redis::cmd("SET")
+        .arg(keys::recount())
+        .arg(1)
+        .arg("NX")
+        .arg("PX")
+        .arg(LEASE_MS)
+        .query_async(connection)
+        .await?;
+    if lease.is_none() {
+        return Ok(());
+    }
+    for shard in 0..keys::SHARDS {
+        count(connection, scripts, shard).await?;
+        unlist(connection, scripts, shard).await?;
+    }
+    redis::cmd("DEL").arg(keys::recount()).exec_async(connection).await
+}
+
+async fn count(connection: &mut MultiplexedConnection, scripts: &Scripts, shard: u16) -> RedisResult<()> {
+    let counter = keys::mappings(shard);
+    let before: Option<i64> = redis::cmd("GET").arg(&counter).query_async(connection).await?;
+    let (mut cursor, mut found) = (0_u64, 0_u64);
+    loop {
+        let members: Vec<String>;
+        (cursor, members) = scan(connection, &keys::due(shard), cursor).await?;
+        let mut sizes = pipe();
+        for owner in members.iter().filter_map(|member| member.parse::<Owner>().ok()) {
+            sizes.scard(keys::peer_files(owner));
+        }
+        if !sizes.is_empty() {
+            let sizes: Vec<u64> = sizes.query_async(connection).await?;
+            found = found.saturating_add(sizes.iter().sum());
+        }
+        if cursor == 0 {
+            break;
+        }
+    }
+    let mut set = pipe();
+    call(&mut set, &scripts.recount, &[&counter]).arg(before.unwrap_or(0)).arg(found).ignore();
+    set.exec_async(connection).await
+}
+
+async fn unlist(connection: &mut MultiplexedConnection, scripts: &Scripts, shard: u16) -> RedisResult<()> {
+    let mut cursor = 0_u64;
+    loop {
+        let members: Vec<String>;
+        (cursor, members) = scan(connection, &keys::names(shard), cursor).await?;
+        let mut unlist = pipe();
+        for file in members.iter().filter_map(|member| member.parse::<FileName>().ok()) {
+            let keys = [keys::names_of(&file), keys::file_hashes(&file)];
+            call(&mut unlist, &scripts.unlist, &keys.each_ref().map(String::as_str))
+                .arg(file.as_str())
+                .ignore();
+        }
+        if !unlist.is_empty() {
+            unlist.exec_async(connection).await?;
+        }
+        if cursor == 0 {
+            return Ok(());
+        }
+    }
+}
+
+/// Some members of a sorted set, and where to go on; 0 at the end.
+async fn scan(
+    connection: &mut MultiplexedConnection,
+    key: &str,
+    cursor: u64,
+) -> RedisResult<(u64, Vec<String>)> {
+    let (next, members): (u64, Vec<(String, f64)>) =
+        redis::cmd("ZSCAN").arg(key).arg(cursor).arg("COUNT").arg(PAGE).query_async(connection).await?;
+    Ok((next, members.into_iter().map(|(member, _)| member).collect()))
+}

@@ -1,0 +1,45 @@
+//! How much there is, asked of the store once for all who want to know.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use registry::{Registry, RegistryError, Stats};
+use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore};
+
+/// How old an answer may be: the store is asked once in this time, however many ask us.
+pub(crate) const STATS_INTERVAL: Duration = Duration::from_secs(1);
+/// Most streams at a time, each of which holds a connection.
+pub(crate) const LISTENERS_MAX: usize = 256;
+
+/// The last answer of the store, and who listens.
+pub(crate) struct LiveStats {
+    latest: Mutex<Option<(Instant, Stats)>>,
+    listeners: Arc<Semaphore>,
+}
+
+impl Default for LiveStats {
+    fn default() -> Self {
+        Self { latest: Mutex::new(None), listeners: Arc::new(Semaphore::new(LISTENERS_MAX)) }
+    }
+}
+
+impl LiveStats {
+    /// Counts that are at most [`STATS_INTERVAL`] old.
+    pub(crate) async fn read(&self, registry: &dyn Registry) -> Result<Stats, RegistryError> {
+        // Held over the question, so that those who come meanwhile wait for its answer.
+        let mut latest = self.latest.lock().await;
+        if let Some((when, stats)) = *latest
+            && when.elapsed() < STATS_INTERVAL
+        {
+            return Ok(stats);
+        }
+        let stats = registry.stats().await?;
+        *latest = Some((Instant::now(), stats));
+        Ok(stats)
+    }
+
+    /// A place among the listeners, where one is free, for as long as it is held.
+    pub(crate) fn listen(&self) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.listeners).try_acquire_owned().ok()
+    }
+}

@@ -1,0 +1,37 @@
+//! The API under `/v1`: JSON in and out.
+//!
+//! `body` reads what a POST says and who signed it, `publish` holds what a peer says about its own files, `find` what
+//! one asks about those of others, `report` what one says about another, `stats` how much there is, and `schema` how values
+//! are described.
+
+mod body;
+pub(crate) mod find;
+pub(crate) mod publish;
+pub(crate) mod report;
+pub(crate) mod schema;
+pub(crate) mod stats;
+
+use actix_web::web::{self, PayloadConfig, ServiceConfig};
+
+use crate::legacy::{GET, POST, other_method};
+use crate::v1::body::Body;
+
+/// Puts the routes into an application.
+pub(crate) fn routes(config: &mut ServiceConfig) {
+    let get =
+        |path, route: actix_web::Route| web::resource(path).route(route).default_service(other_method(GET));
+    let post = |path, route: actix_web::Route, most| {
+        let resource = web::resource(path).route(route).default_service(other_method(POST));
+        resource.app_data(PayloadConfig::new(most))
+    };
+    config
+        .service(post("/v1/publish", web::post().to(publish::publish), publish::PublishBody::MAX_BYTES))
+        .service(post("/v1/unpublish", web::post().to(publish::unpublish), publish::UnpublishBody::MAX_BYTES))
+        .service(post("/v1/heartbeat", web::post().to(publish::heartbeat), publish::HeartbeatBody::MAX_BYTES))
+        .service(get("/v1/peers", web::get().to(find::peers)))
+        .service(post("/v1/lookup", web::post().to(find::lookup), find::LookupBody::MAX_BYTES))
+        .service(get("/v1/files", web::get().to(find::files)))
+        .service(post("/v1/report", web::post().to(report::report), report::ReportBody::MAX_BYTES))
+        .service(get("/v1/stats", web::get().to(stats::stats)))
+        .service(get("/v1/stats/stream", web::get().to(stats::stream)));
+}
