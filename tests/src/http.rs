@@ -184,6 +184,12 @@ impl Connection {
 
     /// Reads one answer.
     pub fn receive(&mut self) -> io::Result<Answer> {
+        let mut answer = self.head()?;
+        answer.body = self.payload(&answer)?;
+        Ok(answer)
+    }
+
+    fn head(&mut self) -> io::Result<Answer> {
         let status_line = self.line()?;
         let status = status_line.split(' ').nth(1).and_then(|code| code.parse().ok());
         let status = status.ok_or_else(|| malformed(&status_line))?;
@@ -196,9 +202,36 @@ impl Connection {
             let (name, value) = line.split_once(':').ok_or_else(|| malformed(&line))?;
             headers.push((name.to_owned(), value.trim().to_owned()));
         }
-        let mut answer = Answer { status, body: Vec::new(), headers };
-        answer.body = self.payload(&answer)?;
-        Ok(answer)
+        Ok(Answer { status, body: Vec::new(), headers })
+    }
+
+    /// Reads the head of an answer whose body comes in parts: its status and content type.
+    pub fn receive_head(&mut self) -> io::Result<(u16, Option<String>)> {
+        let Answer { status, headers, .. } = self.head()?;
+        let content_type = headers.into_iter().find(|(name, _)| name.eq_ignore_ascii_case("content-type"));
+        Ok((status, content_type.map(|(_, value)| value)))
+    }
+
+    /// Reads the next part of a body that comes in parts (RFC 9112 section 7.1).
+    pub fn receive_chunk(&mut self) -> io::Result<String> {
+        let line = self.line()?;
+        let size = usize::from_str_radix(line.trim(), 16).map_err(|_| malformed(&line))?;
+        let mut chunk = vec![0; size];
+        self.stream.read_exact(&mut chunk)?;
+        self.line()?;
+        String::from_utf8(chunk).map_err(|_| malformed("a part that is not UTF-8"))
+    }
+
+    /// Sends one more byte, False when the server has answered or closed.
+    pub fn send_one_byte_or_see_the_end(&mut self, byte: u8) -> bool {
+        let pause = Duration::from_millis(1);
+        let stream = self.stream.get_mut();
+        stream.set_read_timeout(Some(pause)).expect("a time-out is set");
+        let goes_on = match stream.peek(&mut [0]) {
+            Ok(_) => false,
+            Err(error) => matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut),
+        };
+        goes_on && stream.write_all(&[byte]).is_ok()
     }
 
     /// Waits until the server closes. True where it did so without another byte.

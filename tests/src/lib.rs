@@ -26,6 +26,7 @@ pub mod process;
 pub mod redis;
 pub mod resp;
 pub mod router;
+pub mod signer;
 pub mod skip;
 pub mod tracker;
 pub mod udp;
