@@ -7,6 +7,7 @@
     reason = "a test reports what is wrong by failing"
 )]
 
+mod amplification;
 mod bad_http;
 mod bad_udp;
 mod caller;
