@@ -44,7 +44,12 @@ impl StandaloneFlags {
     }
 }
 
-fn parse<F: Parser>(program: &'static str, version: &'static str, about: &'static str) -> Result<F, Failure> {
+/// Reads the command line of `program` into any flags, as [`Flags::parse`] does.
+pub fn parse<F: Parser>(
+    program: &'static str,
+    version: &'static str,
+    about: &'static str,
+) -> Result<F, Failure> {
     let command = F::command().name(program).bin_name(program).version(version).about(about);
     let matches = command.try_get_matches().map_err(Failure::Usage)?;
     F::from_arg_matches(&matches).map_err(Failure::Usage)

@@ -13,7 +13,7 @@ mod signals;
 pub mod telemetry;
 
 pub use exit::{Failure, exit_code};
-pub use flags::{Flags, StandaloneFlags};
+pub use flags::{Flags, StandaloneFlags, parse as parse_flags};
 pub use listen::{ListenAddrs, bind_tcp, bind_udp};
 pub use signals::shutdown_on_signal;
 pub use tokio_util::sync::CancellationToken as Shutdown;

@@ -9,6 +9,7 @@ mod caller;
 mod error;
 mod legacy;
 mod metrics;
+mod moving;
 mod openapi;
 mod operator;
 mod params;
@@ -22,4 +23,4 @@ mod tracker;
 mod v1;
 
 pub use settings::TrackerSettings;
-pub use tracker::Tracker;
+pub use tracker::{Move, Tracker};

@@ -1,3 +1,4 @@
+use std::io::Write as _;
 use std::net::TcpListener;
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,6 +10,7 @@ use service::admin::{self, Readiness};
 use service::{Failure, Shutdown, bind_tcp};
 
 use crate::metrics::Metrics;
+use crate::moving;
 use crate::rate::Callers;
 use crate::server::{self, App};
 use crate::settings::{StoreSettings, TrackerSettings};
@@ -87,6 +89,34 @@ impl Tracker {
         );
         registry.close().await;
         served.and(administered).and(swept)
+    }
+}
+
+/// What the program does in place of serving.
+#[derive(Debug, Clone, Copy, clap::Subcommand)]
+pub enum Move {
+    /// Write all mappings to standard output, one line of JSON each. The embedded store can be opened when no tracker serves it
+    Export,
+    /// Take over the mappings that an export wrote, from standard input; what is there already stays
+    Import {
+        /// Give every peer a whole time to live from now, as for a backup that is older than that
+        #[arg(long)]
+        fresh: bool,
+    },
+}
+
+impl Move {
+    /// Does it, with the store of `settings`.
+    pub async fn run(self, settings: TrackerSettings) -> Result<(), Failure> {
+        let registry = open_registry(settings.store, settings.peer_ttl).await?;
+        let moved = match self {
+            Self::Export => moving::export(&*registry, std::io::stdout()).await,
+            Self::Import { fresh } => moving::import(&*registry, std::io::stdin().lock(), fresh).await,
+        };
+        registry.close().await;
+        let count = moved?;
+        let _ = writeln!(std::io::stderr(), "{count} mappings");
+        Ok(())
     }
 }
 

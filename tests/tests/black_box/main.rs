@@ -22,6 +22,7 @@ mod legacy_import;
 mod lifecycle;
 mod limits;
 mod matchmaker_bounds;
+mod moving;
 mod nat;
 mod openapi;
 mod ownership;
