@@ -4,6 +4,7 @@
 //! Pure by rule: no I/O, no clock and no randomness in here. Whatever comes from outside becomes one of these
 //! types or an [`Invalid`] that says what is allowed; past this point nobody validates again.
 
+mod address_text;
 mod content_hash;
 pub mod datagram;
 mod file_name;

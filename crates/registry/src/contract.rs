@@ -2,7 +2,23 @@
 
 use std::time::Duration;
 
+use peer_core::limits::{FILES_PER_PEER_MAX, PEERS_PER_FILE_MAX};
 use peer_core::{ContentHash, FileName, Owner, Peer};
+
+/// How much a registry keeps.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Bounds {
+    /// Files of one owner.
+    pub files_per_peer: usize,
+    /// Owners of one file, with those withheld.
+    pub peers_per_file: usize,
+}
+
+impl Default for Bounds {
+    fn default() -> Self {
+        Self { files_per_peer: FILES_PER_PEER_MAX, peers_per_file: PEERS_PER_FILE_MAX }
+    }
+}
 
 /// Who publishes, from where.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,9 +61,9 @@ pub enum Verdict {
         /// From now, in seconds.
         secs: u64,
     },
-    /// Refused: the peer has [`peer_core::limits::FILES_PER_PEER_MAX`] files.
+    /// Refused: the peer has [`Bounds::files_per_peer`] files.
     TooManyFiles,
-    /// Refused: the file has [`peer_core::limits::PEERS_PER_FILE_MAX`] peers.
+    /// Refused: the file has [`Bounds::peers_per_file`] owners.
     TooManyPeers,
 }
 

@@ -8,6 +8,7 @@
 
 mod contents;
 mod dense;
+mod departure;
 mod disk;
 mod files;
 mod hidden;

@@ -14,8 +14,8 @@ use peer_core::{FileName, Owner, Peer};
 use tokio::sync::mpsc;
 
 pub use contract::{
-    Entry, FilePage, FilesQuery, Holder, Holders, HoldersQuery, ListedFile, PeerTtl, Publisher, Record,
-    Report, Stats, Swept, Verdict,
+    Bounds, Entry, FilePage, FilesQuery, Holder, Holders, HoldersQuery, ListedFile, PeerTtl, Publisher,
+    Record, Report, Stats, Swept, Verdict,
 };
 pub use embedded::EmbeddedRegistry;
 pub use redis::RedisRegistry;
@@ -77,7 +77,7 @@ pub trait Registry: Send + Sync {
     /// The files that living peers have, a page in order of name.
     async fn files(&self, caller: Peer, query: &FilesQuery) -> Result<FilePage, RegistryError>;
 
-    /// Takes a report. The subject is hidden from the reporter at once, for [`peer_core::limits::REPORT_SECS`]; a subject that is an
+    /// Takes a report, which is a sign of life of the reporter. The subject is hidden from the reporter at once, for [`peer_core::limits::REPORT_SECS`]; a subject that is an
     /// address with all peers at it. It is withheld from everybody when reports of
     /// [`peer_core::limits::REPORTERS_TO_WITHHOLD`] different networks came within that time, or one that is decisive. A publish
     /// or heartbeat of the subject brings it back: at once the first time, after

@@ -8,6 +8,7 @@
 //! peer, `presence` who lives and where, `hidden` who reported what, `hot` the peers of a file. A change that comes through
 //! this process counts in them at once; one that comes through another within a second (within 100 ms for `hot`).
 
+mod batch;
 mod hidden;
 mod holders;
 mod hot;
@@ -17,6 +18,7 @@ mod link;
 mod listing;
 mod original;
 mod presence;
+mod publish;
 mod read;
 mod recent;
 mod recount;

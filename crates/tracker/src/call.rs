@@ -1,4 +1,4 @@
-use std::future::Future;
+use std::future::{Future, Ready, ready};
 use std::pin::Pin;
 use std::time::Duration;
 
@@ -7,6 +7,7 @@ use actix_web::error::PayloadError;
 use actix_web::http::header::{CONTENT_TYPE, HeaderName};
 use actix_web::web::{Bytes, Data};
 use actix_web::{FromRequest, HttpMessage as _, HttpRequest};
+use futures_util::future::Either;
 use peer_core::Peer;
 use peer_core::limits::BODY_MAX_BYTES;
 
@@ -36,22 +37,30 @@ impl Call {
     }
 }
 
+impl Call {
+    fn read(request: &HttpRequest, body: &[u8]) -> Result<Self, ApiError> {
+        Ok(Self {
+            caller: caller(request)?,
+            params: Params::read(request.query_string(), content_type(request), body)?,
+            operator: is_operator(request),
+            cross_site: is_cross_site(request),
+        })
+    }
+}
+
 impl FromRequest for Call {
     type Error = ApiError;
-    type Future = Pin<Box<dyn Future<Output = Result<Self, ApiError>>>>;
+    type Future =
+        Either<Ready<Result<Self, ApiError>>, Pin<Box<dyn Future<Output = Result<Self, ApiError>>>>>;
 
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        // Most have no body, and need no timer for it.
+        if matches!(payload, Payload::None) {
+            return Either::Left(ready(Self::read(request, &[])));
+        }
         let body = body(request, payload, BODY_MAX_BYTES);
         let request = request.clone();
-        Box::pin(async move {
-            let body = body.await?;
-            Ok(Self {
-                caller: caller(&request)?,
-                params: Params::read(request.query_string(), content_type(&request), &body)?,
-                operator: is_operator(&request),
-                cross_site: is_cross_site(&request),
-            })
-        })
+        Either::Right(Box::pin(async move { Self::read(&request, &body.await?) }))
     }
 }
 

@@ -37,6 +37,9 @@ pub(crate) fn resolve(socket: SocketAddr, headers: &HeaderMap, trusted: &Trusted
         return Some(caller);
     }
     caller.proxied = headers.contains_key(CF_CONNECTING_IP) || headers.contains_key(X_FORWARDED_FOR);
+    if !caller.proxied {
+        return Some(caller);
+    }
     let mut cloudflare = headers.get_all(CF_CONNECTING_IP);
     if let Some(value) = cloudflare.next() {
         match (value.to_str().ok().and_then(parse_hop), cloudflare.next()) {

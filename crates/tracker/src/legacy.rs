@@ -1,7 +1,9 @@
 //! The routes of the original, answer for answer.
 
+use actix_web::body::BoxBody;
+use actix_web::http::header::{CONTENT_TYPE, HeaderValue};
 use actix_web::web::{self, Data, Json, ServiceConfig};
-use actix_web::{HttpResponse, Responder, Route};
+use actix_web::{HttpRequest, HttpResponse, Responder, Route};
 use peer_core::limits::PEERS_MAX;
 use peer_core::{ContentHash, FileName, Peer};
 use registry::{Entry, Publisher, Report, Verdict};
@@ -12,6 +14,10 @@ use crate::call::Call;
 use crate::error::{ApiError, InvalidBody, Refusal};
 use crate::server::App;
 use crate::v1::find::files_query;
+
+/// Room for the body of [`Peers`] without them, in bytes, and for each: what is usual. More costs a copy.
+const PEERS_JSON_BYTES: usize = 128;
+const PEER_JSON_BYTES: usize = "\"255.255.255.255\",".len();
 
 /// Methods of a path, as its `Allow` header has them.
 pub(crate) const GET: &str = "GET";
@@ -69,13 +75,42 @@ pub(crate) async fn root() -> impl Responder {
 }
 
 /// The peers of a file.
-#[derive(Serialize, ToSchema)]
+#[derive(ToSchema)]
 pub(crate) struct Peers {
     /// Its name.
-    filename: String,
+    #[schema(value_type = String)]
+    filename: FileName,
     /// Addresses of living peers, at most 100 of them.
     #[schema(value_type = Vec<String>, example = json!(["198.51.100.1", "203.0.113.5"]))]
     peers: Vec<Peer>,
+}
+
+impl Peers {
+    /// The answer that is asked for most, and the longest: written straight into its body.
+    fn to_json(&self) -> Vec<u8> {
+        let mut json = Vec::with_capacity(PEERS_JSON_BYTES + self.peers.len() * PEER_JSON_BYTES);
+        json.extend_from_slice(br#"{"filename":"#);
+        // Writing to a Vec cannot fail.
+        _ = serde_json::to_writer(&mut json, self.filename.as_str());
+        json.extend_from_slice(br#","peers":["#);
+        for (place, peer) in self.peers.iter().enumerate() {
+            json.extend_from_slice(if place == 0 { b"\"" } else { b",\"" });
+            // An address has nothing to escape.
+            peer.write(&mut json);
+            json.push(b'"');
+        }
+        json.extend_from_slice(b"]}");
+        json
+    }
+}
+
+impl Responder for Peers {
+    type Body = BoxBody;
+
+    fn respond_to(self, _: &HttpRequest) -> HttpResponse {
+        const JSON: HeaderValue = HeaderValue::from_static("application/json");
+        HttpResponse::Ok().insert_header((CONTENT_TYPE, JSON)).body(self.to_json())
+    }
 }
 
 /// The addresses of peers that have a file.
@@ -90,13 +125,13 @@ pub(crate) struct Peers {
         (status = 503, description = "The store is not there", body = Refusal),
     )
 )]
-pub(crate) async fn peers(call: Call, app: Data<App>) -> Result<Json<Peers>, ApiError> {
+pub(crate) async fn peers(call: Call, app: Data<App>) -> Result<Peers, ApiError> {
     let mut errors = Vec::new();
     let Some(file) = call.params.required::<FileName>("filename", &mut errors) else {
         return Err(ApiError::Invalid(errors));
     };
     let peers = app.registry.addresses(call.caller, &file, PEERS_MAX).await?;
-    Ok(Json(Peers { filename: file.to_string(), peers }))
+    Ok(Peers { filename: file, peers })
 }
 
 /// Publishes a file of the caller. GET does the same, for clients that use it.
@@ -234,4 +269,23 @@ async fn not_found() -> Result<HttpResponse, ApiError> {
 
 fn method_not_allowed(allowed: &'static str) -> Result<HttpResponse, ApiError> {
     Err(ApiError::MethodNotAllowed(allowed))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test that cannot make its own sample has failed")]
+
+    use super::*;
+
+    #[test]
+    fn the_peers_of_a_file_are_json_whatever_its_name() {
+        for name in ["a", "site/\"quoted\" 50%.html", "ü/\u{2028}/\u{1f600}"] {
+            for addresses in [&[][..], &["203.0.113.5"], &["198.51.100.1", "2001:db8::7", "10.0.0.255"]] {
+                let peers = addresses.iter().map(|address| address.parse().unwrap()).collect();
+                let json = Peers { filename: name.parse().unwrap(), peers }.to_json();
+                let json: serde_json::Value = serde_json::from_slice(&json).unwrap();
+                assert_eq!(json, serde_json::json!({"filename": name, "peers": addresses}));
+            }
+        }
+    }
 }

@@ -24,3 +24,7 @@ mod v1;
 
 pub use settings::TrackerSettings;
 pub use tracker::{Move, Tracker};
+
+/// A request makes dozens of small pieces of memory and drops them again, which takes the allocator of the system longer.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;

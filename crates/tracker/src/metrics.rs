@@ -3,6 +3,32 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::registry::Registry;
 
+/// The routes, as they are counted.
+const ROUTES: [&str; 16] = [
+    "/peers",
+    "/add",
+    "/remove",
+    "/peer_offline",
+    "/all_trackers",
+    "/",
+    "/v1/publish",
+    "/v1/unpublish",
+    "/v1/heartbeat",
+    "/v1/peers",
+    "/v1/lookup",
+    "/v1/files",
+    "/v1/report",
+    "/v1/stats",
+    "/v1/stats/stream",
+    "/openapi.json",
+];
+
+/// What a request for `path` is counted under: its route, or `other` where there is none, so that strangers cannot make up
+/// labels.
+pub(crate) fn route(path: &str) -> &'static str {
+    ROUTES.into_iter().find(|route| *route == path).unwrap_or("other")
+}
+
 /// What the tracker counts.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Metrics {
@@ -19,7 +45,7 @@ pub(crate) struct Metrics {
 /// Bounded: routes are those that exist, and a status is one of ours.
 #[derive(Debug, Clone, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct RequestLabels {
-    route: String,
+    route: &'static str,
     status: u16,
 }
 
@@ -55,12 +81,31 @@ impl Metrics {
         metrics
     }
 
-    pub(crate) fn request(&self, route: Option<String>, status: u16) {
-        let route = route.unwrap_or_else(|| "other".to_owned());
+    pub(crate) fn request(&self, route: &'static str, status: u16) {
         self.requests.get_or_create(&RequestLabels { route, status }).inc();
     }
 
     pub(crate) fn swept(&self, mappings: usize) {
         self.swept.inc_by(mappings as u64);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_route_of_the_description_is_counted_and_nothing_else() {
+        let described: serde_json::Value =
+            serde_json::from_str(include_str!("../openapi.json")).unwrap_or_default();
+        let paths =
+            described.get("paths").and_then(serde_json::Value::as_object).cloned().unwrap_or_default();
+        assert_eq!(paths.len(), ROUTES.len() - 1, "all but the description itself");
+        for path in paths.keys() {
+            assert_eq!(route(path), path);
+        }
+        for path in ["", "/peers/", "/Peers", "//", "/v1", "/peers?x"] {
+            assert_eq!(route(path), "other");
+        }
     }
 }

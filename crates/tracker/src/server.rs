@@ -16,7 +16,7 @@ use service::{Failure, Shutdown};
 
 use crate::caller;
 use crate::error::ApiError;
-use crate::metrics::Metrics;
+use crate::metrics::{self, Metrics};
 use crate::operator::OperatorToken;
 use crate::proxies::TrustedProxies;
 use crate::rate::Callers;
@@ -88,7 +88,7 @@ async fn enter(
     next: Next<impl MessageBody>,
 ) -> Result<ServiceResponse<impl MessageBody>, Error> {
     let Some(app) = request.app_data::<Data<App>>().cloned() else { return next.call(request).await };
-    let route = request.match_pattern();
+    let route = metrics::route(request.path());
     let answer = match admit(&app, &request) {
         Ok(()) => next.call(request).await,
         Err(refused) => Err(refused.into()),

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use actix_web::web::Data;
 use prometheus_client::registry::Registry as MetricsRegistry;
-use registry::{EmbeddedRegistry, RedisRegistry, Registry, RegistryError};
+use registry::{Bounds, EmbeddedRegistry, RedisRegistry, Registry, RegistryError};
 use service::admin::{self, Readiness};
 use service::{Failure, Shutdown, bind_tcp};
 
@@ -124,11 +124,13 @@ async fn open_registry(store: StoreSettings, ttl: registry::PeerTtl) -> Result<A
     let failed = |error: RegistryError| Failure::Run(error.to_string());
     match store {
         StoreSettings::Redis { url } => {
-            let registry = RedisRegistry::open(&url, ttl).map_err(failed)?;
+            let registry = RedisRegistry::open(&url, ttl, Bounds::default()).map_err(failed)?;
             Ok(Arc::new(registry))
         }
         StoreSettings::Embedded { data_dir } => {
-            let open = tokio::task::spawn_blocking(move || EmbeddedRegistry::open(&data_dir, ttl));
+            let open = tokio::task::spawn_blocking(move || {
+                EmbeddedRegistry::open(&data_dir, ttl, Bounds::default())
+            });
             let registry = open.await.map_err(|error| Failure::run("store", error))?.map_err(failed)?;
             Ok(Arc::new(registry))
         }

@@ -1,6 +1,8 @@
 use std::io::Write as _;
 use std::net::SocketAddr;
 
+use crate::address_text::AddressText;
+
 /// What the server sends, in the original's exact shapes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reply<'a> {
@@ -33,9 +35,12 @@ impl Reply<'_> {
 }
 
 fn address(out: &mut Vec<u8>, kind: &str, key: &str, addr: SocketAddr) {
+    for part in [r#"{"type": ""#, kind, r#"", ""#, key, r#"": [""#] {
+        out.extend_from_slice(part.as_bytes());
+    }
+    out.extend_from_slice(AddressText::of(addr.ip().to_canonical()).as_bytes());
     // Writing to a Vec cannot fail.
-    let _ =
-        write!(out, r#"{{"type": "{kind}", "{key}": ["{}", {}]}}"#, addr.ip().to_canonical(), addr.port());
+    let _ = write!(out, r#"", {}]}}"#, addr.port());
 }
 
 fn error(out: &mut Vec<u8>, msg: &str) {

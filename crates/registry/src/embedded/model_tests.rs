@@ -127,7 +127,7 @@ struct World {
 impl World {
     fn new() -> Self {
         Self {
-            table: Table::new(PeerTtl::from_secs(TTL_MS / 1_000)),
+            table: Table::new(PeerTtl::from_secs(TTL_MS / 1_000), Bounds::default()),
             model: Model::default(),
             replay: Replay::default(),
             now_ms: 1_000_000,

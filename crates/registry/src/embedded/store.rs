@@ -14,8 +14,8 @@ use super::table::{Change, Heard, Table};
 use super::takeover;
 use super::tokens::{Refused, Token, Tokens};
 use crate::{
-    Entry, FilePage, FilesQuery, Holders, HoldersQuery, PeerTtl, Publisher, Record, Registry, RegistryError,
-    Report, Stats, Swept, Verdict,
+    Bounds, Entry, FilePage, FilesQuery, Holders, HoldersQuery, PeerTtl, Publisher, Record, Registry,
+    RegistryError, Report, Stats, Swept, Verdict,
 };
 
 /// Changes of a call besides those of its entries, in changes: a peer is gone, its record changed.
@@ -40,10 +40,10 @@ pub struct EmbeddedRegistry {
 impl EmbeddedRegistry {
     /// Opens the store in `data_dir`, makes it where there is none, and reads it into memory; takes over what an
     /// earlier version left there. Blocks. Fails when another process has it open.
-    pub fn open(data_dir: &Path, ttl: PeerTtl) -> Result<Self, RegistryError> {
+    pub fn open(data_dir: &Path, ttl: PeerTtl, bounds: Bounds) -> Result<Self, RegistryError> {
         let disk = Disk::open(data_dir)?;
         takeover::take_over(data_dir, &disk)?;
-        let (mut table, mut tokens) = (Table::new(ttl), Tokens::default());
+        let (mut table, mut tokens) = (Table::new(ttl, bounds), Tokens::default());
         disk.load(&mut table, &mut tokens, now_ms())?;
         let Stats { peers, files, mappings } = table.stats();
         tracing::info!(mappings, files, peers, dir = %data_dir.display(), "embedded store is open");

@@ -1,6 +1,5 @@
 use std::sync::Arc;
 
-use peer_core::limits::{FILES_PER_PEER_MAX, PEERS_PER_FILE_MAX};
 use peer_core::{FileName, Owner};
 
 use super::contents::{Content, Contents};
@@ -9,7 +8,7 @@ use super::numbered::Numbered;
 use super::peers::{PeerEntry, PeerNumber, PeerRecord, Peers};
 use super::reports::Reports;
 use super::tokens::{Token, TokenUse};
-use crate::{Entry, PeerTtl, Publisher, RegistryError, Stats, Swept, Verdict};
+use crate::{Bounds, Entry, PeerTtl, Publisher, RegistryError, Stats, Verdict};
 
 /// What a change to the table means for the disk.
 #[derive(Debug, Clone)]
@@ -55,17 +54,19 @@ pub(super) struct Table {
     pub(super) peers: Peers,
     pub(super) contents: Contents,
     pub(super) reports: Reports,
-    mappings: usize,
+    pub(super) mappings: usize,
+    bounds: Bounds,
 }
 
 impl Table {
-    pub(super) fn new(ttl: PeerTtl) -> Self {
+    pub(super) fn new(ttl: PeerTtl, bounds: Bounds) -> Self {
         Self {
             files: Files::default(),
             peers: Peers::new(ttl),
             contents: Contents::default(),
             reports: Reports::default(),
             mappings: 0,
+            bounds,
         }
     }
 
@@ -162,57 +163,6 @@ impl Table {
         }
     }
 
-    /// A peer has no file any more, for all who ask from now on. [`Table::take_away`] does the rest. False when there is
-    /// no such peer.
-    pub(super) fn leave(&mut self, owner: Owner, log: &mut Vec<Change>) -> bool {
-        let Some(number) = self.peers.find(owner) else { return false };
-        self.retire(number, log);
-        true
-    }
-
-    /// Takes up to `most` mappings of retired peers away; gives what it did, and whether more are left.
-    pub(super) fn take_away(&mut self, most: usize, log: &mut Vec<Change>) -> Swept {
-        let mut swept = Swept::default();
-        while let Some(number) = self.peers.first_retired() {
-            let Some(entry) = self.peers.get(number) else {
-                self.peers.remove_first_retired();
-                continue;
-            };
-            let (owner, files) = (entry.owner, entry.files.len());
-            let room = most.saturating_sub(swept.mappings);
-            if room == 0 && files > 0 {
-                swept.more = true;
-                break;
-            }
-            let deleted = self.take_files(number, owner, room);
-            swept.mappings += files.min(room);
-            if !deleted.is_empty() {
-                log.push(Change::Delete { owner, files: deleted });
-            }
-            if files <= room {
-                self.peers.remove_first_retired();
-                swept.peers += 1;
-            }
-        }
-        swept
-    }
-
-    /// Takes up to `most` files from a retired peer; gives those that have to be deleted from disk.
-    fn take_files(&mut self, number: PeerNumber, owner: Owner, most: usize) -> Vec<Arc<str>> {
-        let successor = self.peers.find(owner);
-        let mut deleted = Vec::new();
-        for _ in 0..most {
-            let Some(file) = self.peers.get(number).and_then(|entry| entry.files.last()) else { break };
-            let name = self.unlink(number, file);
-            // The same peer may have published the file again meanwhile: what is on disk is the newer mapping then.
-            let renewed = successor
-                .and_then(|number| self.peers.get(number))
-                .is_some_and(|entry| entry.files.get(file).is_some());
-            deleted.extend(name.filter(|_| !renewed));
-        }
-        deleted
-    }
-
     /// A sign of life of a peer that is alive. True when the caller is to see that its record gets to disk.
     pub(super) fn touch(&self, owner: Owner, now_ms: u64) -> bool {
         let ttl = self.peers.ttl;
@@ -245,32 +195,6 @@ impl Table {
         true
     }
 
-    /// Looks at no more than `most_peers` of those that are due, retires the dead among them, and takes away at most
-    /// `most_mappings` of the retired. Those that are alive get their next date.
-    pub(super) fn sweep(
-        &mut self,
-        most_peers: usize,
-        most_mappings: usize,
-        now_ms: u64,
-        log: &mut Vec<Change>,
-    ) -> Swept {
-        let mut due_left = true;
-        for _ in 0..most_peers {
-            let Some(number) = self.peers.first_due(now_ms) else {
-                due_left = false;
-                break;
-            };
-            if self.is_alive(number, now_ms) {
-                self.peers.schedule(number);
-            } else {
-                self.retire(number, log);
-            }
-        }
-        let swept = self.take_away(most_mappings, log);
-        self.forget_reports(most_peers, now_ms);
-        Swept { more: swept.more || due_left, ..swept }
-    }
-
     pub(super) fn stats(&self) -> Stats {
         Stats {
             peers: self.peers.len() as u64,
@@ -301,20 +225,13 @@ impl Table {
         if file.is_some_and(|(number, _)| entry.files.get(number).is_some()) {
             return Ok(());
         }
-        if entry.files.len() >= FILES_PER_PEER_MAX {
+        if entry.files.len() >= self.bounds.files_per_peer {
             return Err(Verdict::TooManyFiles);
         }
-        if file.is_some_and(|(_, file)| file.holders.len() >= PEERS_PER_FILE_MAX) {
+        if file.is_some_and(|(_, file)| file.holders.len() >= self.bounds.peers_per_file) {
             return Err(Verdict::TooManyPeers);
         }
         Ok(())
-    }
-
-    fn retire(&mut self, number: PeerNumber, log: &mut Vec<Change>) {
-        if let Some(entry) = self.peers.get(number) {
-            log.push(Change::Gone { owner: entry.owner });
-            self.peers.retire(number);
-        }
     }
 
     /// Puts a mapping into all indexes; gives what has to get to disk, if it is not there.
@@ -348,7 +265,7 @@ impl Table {
     }
 
     /// Takes one mapping out of all indexes; gives the file's name. `None` where there is none.
-    fn unlink(&mut self, peer: PeerNumber, file_number: FileNumber) -> Option<Arc<str>> {
+    pub(super) fn unlink(&mut self, peer: PeerNumber, file_number: FileNumber) -> Option<Arc<str>> {
         self.peers.get_mut(peer)?.files.remove(file_number)?;
         let file = self.files.get_mut(file_number)?;
         let name = Arc::clone(&file.name);

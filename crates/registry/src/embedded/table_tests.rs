@@ -12,14 +12,14 @@ mod samples;
 
 use self::samples::{address, entry, file, hash, key, owner};
 use super::*;
-use crate::Report;
 use crate::embedded::moving::Cursor;
 use crate::{FilesQuery, HoldersQuery, Record};
+use crate::{Report, Swept};
 
 const FOR_EVER: u64 = 0;
 
 fn table(ttl_secs: u64) -> Table {
-    Table::new(PeerTtl::from_secs(ttl_secs))
+    Table::new(PeerTtl::from_secs(ttl_secs), Bounds::default())
 }
 
 fn publish(table: &mut Table, publisher: &Publisher, names: &[&str], now_ms: u64) -> Vec<Verdict> {
@@ -94,18 +94,6 @@ fn pages_of_names_go_through_all_of_them_once_in_order() {
     names.pop();
     names.sort();
     assert_eq!(listed, names);
-}
-
-#[test]
-fn a_peer_has_a_bounded_number_of_files_and_may_renew_each() {
-    let mut table = table(FOR_EVER);
-    for number in 0..FILES_PER_PEER_MAX {
-        assert_eq!(publish(&mut table, &legacy(1), &[&format!("site/{number}")], 0), [Verdict::Listed]);
-    }
-    let verdicts = publish(&mut table, &legacy(1), &["one-more", "site/7"], 1);
-    assert_eq!(verdicts, [Verdict::TooManyFiles, Verdict::Listed]);
-    assert_eq!(publish(&mut table, &legacy(2), &["one-more"], 1), [Verdict::Listed]);
-    assert_eq!(table.stats().mappings, 100_001);
 }
 
 #[test]

@@ -1,10 +1,17 @@
 use std::cell::RefCell;
+use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 
 use deadpool_redis::redis::aio::MultiplexedConnection;
 use deadpool_redis::redis::{AsyncConnectionConfig, Client};
 use tokio::runtime::{Handle, Id, RuntimeFlavor};
+
+use super::batch::Waiting;
+
+/// Calls with publishes that are on their way from one thread at the same time: Redis has the next one when it is done with
+/// the one before, instead of waiting until the thread has heard of it.
+const WRITERS: usize = 2;
 
 thread_local! {
     /// The connections of this thread.
@@ -31,6 +38,10 @@ struct Lane {
     runtime: Id,
     /// `None` while it is being opened.
     connection: Option<MultiplexedConnection>,
+    /// Publishes that the next call takes along.
+    waiting: VecDeque<Waiting>,
+    /// Tasks that take them.
+    writers: usize,
 }
 
 impl Lane {
@@ -65,10 +76,46 @@ impl Lanes {
                     && !std::ptr::eq(lane.owner.as_ptr(), Arc::as_ptr(&self.owner))
             });
             let owner = Arc::downgrade(&self.owner);
-            lanes.push(Lane { owner: Weak::clone(&owner), generation, runtime, connection: None });
+            lanes.push(Lane {
+                owner: Weak::clone(&owner),
+                generation,
+                runtime,
+                connection: None,
+                waiting: VecDeque::new(),
+                writers: 0,
+            });
             handle.spawn(open(self.client.clone(), self.config.clone(), owner, generation, runtime));
             None
         })
+    }
+
+    /// Lets a publish wait for the next call on this thread's connection, where it has one. True when one more task is wanted
+    /// that takes what waits there, which the caller has to see to.
+    pub(super) fn join(&self, generation: u64, waiting: Waiting) -> bool {
+        LANES.with_borrow_mut(|lanes| {
+            let Some(lane) = self.find(lanes, generation) else { return false };
+            lane.waiting.push_back(waiting);
+            let one_more = lane.writers < WRITERS;
+            lane.writers += usize::from(one_more);
+            one_more
+        })
+    }
+
+    /// The first `most` of those that wait. A task that is given none is not counted on any more.
+    pub(super) fn take(&self, generation: u64, most: usize) -> Vec<Waiting> {
+        LANES.with_borrow_mut(|lanes| {
+            let Some(lane) = self.find(lanes, generation) else { return Vec::new() };
+            if lane.waiting.is_empty() {
+                lane.writers = lane.writers.saturating_sub(1);
+            }
+            let most = most.min(lane.waiting.len());
+            lane.waiting.drain(..most).collect()
+        })
+    }
+
+    fn find<'a>(&self, lanes: &'a mut [Lane], generation: u64) -> Option<&'a mut Lane> {
+        let runtime = Handle::try_current().ok()?.id();
+        lanes.iter_mut().find(|lane| lane.is_of(&self.owner, generation, runtime))
     }
 
     /// The connection of this thread failed: the next that asks opens another.

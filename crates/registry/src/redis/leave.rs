@@ -11,6 +11,7 @@ use crate::RegistryError;
 /// Files of a dead peer that are dropped in one round trip, in files: short enough not to delay the requests
 /// that share the connection.
 const FORGET_BATCH: usize = 100;
+
 impl RedisRegistry {
     pub(super) async fn leave(&self, owner: Owner) -> Result<(), RegistryError> {
         let mut die = pipe();

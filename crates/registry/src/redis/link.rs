@@ -15,9 +15,9 @@ use tokio::task::JoinHandle;
 
 use super::lanes::Lanes;
 use super::original;
+use super::publish::Rules;
 use super::recount;
 use super::scripts::Scripts;
-use super::ttl::Ttls;
 use crate::RegistryError;
 
 /// How long a command may take before its request is told that Redis is not there. With the rest of a request
@@ -53,6 +53,7 @@ pub(super) struct Link {
     doubt: Arc<Notify>,
     keeper: JoinHandle<()>,
     scripts: Arc<Scripts>,
+    rules: Rules,
     /// When a failed command was last logged.
     complained: Mutex<Option<Instant>>,
 }
@@ -64,7 +65,7 @@ impl Link {
     }
 
     /// Starts to connect; does not wait for it.
-    pub(super) fn open(url: &str, ttls: Ttls) -> Result<Self, RegistryError> {
+    pub(super) fn open(url: &str, rules: Rules) -> Result<Self, RegistryError> {
         let broken = |error: &dyn std::fmt::Display| RegistryError::Broken(format!("REDIS_URL: {error}"));
         let info = url.into_connection_info().map_err(|error| broken(&error))?;
         let tcp = redis::io::tcp::TcpSettings::default().set_nodelay(true);
@@ -93,7 +94,7 @@ impl Link {
             generation: AtomicU64::new(0),
             doubt: Arc::clone(&doubt),
             scripts: Arc::clone(&scripts),
-            ttls,
+            rules,
         };
         Ok(Self {
             current,
@@ -102,6 +103,7 @@ impl Link {
             doubt,
             keeper: tokio::spawn(keeper.run()),
             scripts,
+            rules,
             complained: Mutex::new(None),
         })
     }
@@ -110,8 +112,21 @@ impl Link {
         &self.clock
     }
 
+    pub(super) fn rules(&self) -> Rules {
+        self.rules
+    }
+
     pub(super) fn scripts(&self) -> &Scripts {
         &self.scripts
+    }
+
+    pub(super) fn lanes(&self) -> &Lanes {
+        &self.lanes
+    }
+
+    /// The number of the connection that there is.
+    pub(super) fn generation(&self) -> Result<u64, RegistryError> {
+        self.current.borrow().as_ref().map(|main| main.generation).ok_or_else(Self::not_connected)
     }
 
     /// Whether there is a connection.
@@ -209,7 +224,7 @@ struct Keeper {
     generation: AtomicU64,
     doubt: Arc<Notify>,
     scripts: Arc<Scripts>,
-    ttls: Ttls,
+    rules: Rules,
 }
 
 impl Keeper {
@@ -272,7 +287,7 @@ impl Keeper {
         state: &mut State,
     ) -> Result<(), String> {
         if !state.taken_over {
-            original::take_over(connection, &self.scripts, self.ttls)
+            original::take_over(connection, &self.scripts, self.rules)
                 .await
                 .map_err(|error| error.to_string())?;
             recount::run(connection, &self.scripts).await.map_err(|error| error.to_string())?;

@@ -13,9 +13,8 @@ use deadpool_redis::redis::{self, RedisResult, pipe};
 use peer_core::keys::{self, original};
 use peer_core::{ContentHash, FileName, Peer};
 
+use super::publish::{Publish, Rules, write};
 use super::scripts::Scripts;
-use super::ttl::Ttls;
-use super::write::write;
 use crate::{Entry, Publisher};
 
 /// Keys, and members of a key, that are asked for at once.
@@ -45,7 +44,7 @@ pub(super) async fn is_first_start(connection: &mut MultiplexedConnection) -> Re
 pub(super) async fn take_over(
     connection: &mut MultiplexedConnection,
     scripts: &Scripts,
-    ttls: Ttls,
+    rules: Rules,
 ) -> RedisResult<()> {
     let done: bool = redis::cmd("EXISTS").arg(keys::imported()).query_async(connection).await?;
     if done {
@@ -65,7 +64,7 @@ pub(super) async fn take_over(
             .query_async(connection)
             .await?;
         for key in keys {
-            take_file(connection, scripts, ttls, &key, &mut taken).await?;
+            take_file(connection, scripts, rules, &key, &mut taken).await?;
         }
         if next == 0 {
             break;
@@ -84,7 +83,7 @@ pub(super) async fn take_over(
 async fn take_file(
     connection: &mut MultiplexedConnection,
     scripts: &Scripts,
-    ttls: Ttls,
+    rules: Rules,
     key: &[u8],
     taken: &mut Taken,
 ) -> RedisResult<()> {
@@ -107,18 +106,20 @@ async fn take_file(
             .arg(SCAN_COUNT)
             .query_async(connection)
             .await?;
-        let mut add = pipe();
+        let mut found = Vec::new();
         for member in members {
             match std::str::from_utf8(&member).ok().and_then(|ip| ip.parse::<Peer>().ok()) {
                 Some(peer) => {
                     let entry = Entry { file: file.clone(), hash: hash.clone(), size: None };
-                    write(&mut add, scripts, ttls, &Publisher::legacy(peer), &entry, None);
+                    found.push(Publish::new(&Publisher::legacy(peer), &entry));
                     taken.mappings += 1;
                 }
                 None => taken.refused += 1,
             }
         }
-        if !add.is_empty() {
+        if !found.is_empty() {
+            let mut add = pipe();
+            write(&mut add, scripts, rules, &found);
             add.exec_async(connection).await?;
         }
         if next == 0 {

@@ -55,7 +55,12 @@ impl RedisRegistry {
             .arg(self.ttls.of(Expiry::Index))
             .arg(self.ttls.of(Expiry::Strikes))
             .arg(STRIKES_MAX);
+        let reporter = Owner::from(report.reporter);
+        call(&mut count, &self.link.scripts().touch, &[&keys::peer_seen(reporter)])
+            .arg(self.ttls.of(Expiry::Peer))
+            .ignore();
         let counted: Result<(i64,), RegistryError> = self.link.query(&count).await;
+        self.presences.renew(reporter);
         match file {
             Some(file) => self.hot.changed(file),
             None => self.changed(owner),

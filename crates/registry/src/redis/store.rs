@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use deadpool_redis::redis::{Value, pipe};
 use peer_core::{FileName, Owner, Peer, PeerId, keys};
@@ -7,17 +9,19 @@ use super::hidden::HiddenOf;
 use super::hot::HotFiles;
 use super::link::Link;
 use super::presence::Presences;
+use super::publish::Rules;
 use super::read::read;
 use super::recent::Recent;
 use super::ttl::Ttls;
+use super::write::Ttl;
 use crate::{
-    Entry, FilePage, FilesQuery, Holders, HoldersQuery, PeerTtl, Publisher, Record, Registry, RegistryError,
-    Report, Stats, Swept, Verdict,
+    Bounds, Entry, FilePage, FilesQuery, Holders, HoldersQuery, PeerTtl, Publisher, Record, Registry,
+    RegistryError, Report, Stats, Swept, Verdict,
 };
 
 /// The registry in Redis.
 pub struct RedisRegistry {
-    pub(super) link: Link,
+    pub(super) link: Arc<Link>,
     pub(super) ttls: Ttls,
     /// Callers whose sign of life need not be noted now: it was lately, or they are no peers.
     pub(super) touched: Recent,
@@ -34,10 +38,10 @@ impl RedisRegistry {
 
     /// Opens the store at `url`. Redis need not be there yet: until it is, every method says so. To be called
     /// on the runtime that lives as long as the process.
-    pub fn open(url: &str, ttl: PeerTtl) -> Result<Self, RegistryError> {
+    pub fn open(url: &str, ttl: PeerTtl, bounds: Bounds) -> Result<Self, RegistryError> {
         let ttls = Ttls::new(ttl);
         Ok(Self {
-            link: Link::open(url, ttls)?,
+            link: Arc::new(Link::open(url, Rules { ttls, bounds })?),
             ttls,
             touched: Recent::new(),
             presences: Presences::new(),
@@ -70,8 +74,7 @@ impl RedisRegistry {
 #[async_trait]
 impl Registry for RedisRegistry {
     async fn publish(&self, publisher: &Publisher, entries: &[Entry]) -> Result<Vec<Verdict>, RegistryError> {
-        let verdicts = self.write_entries(publisher, entries, None).await?;
-        Ok(verdicts.into_iter().flatten().collect())
+        self.publish_entries(publisher, entries).await
     }
 
     async fn unpublish(&self, owner: Owner, files: &[FileName]) -> Result<(), RegistryError> {
@@ -83,7 +86,7 @@ impl Registry for RedisRegistry {
     }
 
     async fn heartbeat(&self, publisher: &Publisher) -> Result<bool, RegistryError> {
-        self.beat(publisher).await
+        self.beat(publisher, Ttl::Kept).await
     }
 
     async fn addresses(

@@ -1,6 +1,6 @@
 //! What the embedded store promises of its folder.
 
-use registry::{EmbeddedRegistry, Entry, PeerTtl, Publisher, RegistryError, Stats};
+use registry::{Bounds, EmbeddedRegistry, Entry, PeerTtl, Publisher, RegistryError, Stats};
 
 use crate::store::{Home, Store, entry, eventually, key, keyed, legacy, peer, set};
 
@@ -101,7 +101,7 @@ async fn the_swept_stay_away_after_a_restart() {
 async fn a_folder_in_use_is_refused_and_free_again_after_close() {
     let store = Store::embedded(60).await;
     let Home::Embedded(dir) = &store.home else { panic!("an embedded store has a folder") };
-    let second = EmbeddedRegistry::open(dir.path(), PeerTtl::from_secs(60)).err();
+    let second = EmbeddedRegistry::open(dir.path(), PeerTtl::from_secs(60), Bounds::default()).err();
     let expected = format!("DATA_DIR {}: in use by another process", dir.path().display());
     assert_eq!(second, Some(RegistryError::Broken(expected)));
     store.reopen(60).await;
@@ -110,7 +110,7 @@ async fn a_folder_in_use_is_refused_and_free_again_after_close() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_folder_that_cannot_be_made_is_named() {
     let file = tempfile::NamedTempFile::new().unwrap();
-    let error = EmbeddedRegistry::open(file.path(), PeerTtl::from_secs(60)).err().unwrap();
+    let error = EmbeddedRegistry::open(file.path(), PeerTtl::from_secs(60), Bounds::default()).err().unwrap();
     assert!(error.to_string().starts_with(&format!("DATA_DIR {}: ", file.path().display())), "{error}");
 }
 

@@ -6,6 +6,7 @@
     reason = "a test that cannot get its own parts has failed"
 )]
 
+mod bounds;
 mod durability;
 mod holders;
 mod moving;
@@ -13,6 +14,7 @@ mod opener;
 mod owners;
 mod promises;
 mod redis_only;
+mod redis_shared;
 mod reports;
 mod store;
 mod takeover;

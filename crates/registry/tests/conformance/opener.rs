@@ -1,6 +1,8 @@
 //! Each promise is asked of both stores.
 
-use crate::store::Store;
+use registry::Bounds;
+
+use crate::store::{Home, Store};
 
 /// Peers live for ever.
 pub(crate) const FOR_EVER: u64 = 0;
@@ -37,5 +39,14 @@ impl Opener {
             Self::Embedded => Store::embedded(ttl_secs).await,
             Self::Redis => Store::redis(ttl_secs).await,
         }
+    }
+
+    /// One that keeps no more than `bounds`.
+    pub(crate) async fn open_bounded(self, bounds: Bounds) -> Store {
+        let home = match self {
+            Self::Embedded => Home::embedded(),
+            Self::Redis => Home::redis(),
+        };
+        Store::open_bounded(home, 60, bounds).await
     }
 }

@@ -46,6 +46,11 @@ async fn a_peer_with_a_key_is_found_where_it_published_or_was_heard_last(opener:
     me.port = None;
     assert!(store.heartbeat(&me).await);
     assert_eq!(store.holders("a").await.first().unwrap().port, None);
+    (me.address, me.port) = (peer("192.0.2.8"), Some(4_003));
+    assert_eq!(store.publish(&me, &[]).await, []);
+    let holders = store.holders("a").await;
+    let found: Vec<_> = holders.iter().map(|it| (it.address, it.port)).collect();
+    assert_eq!(found, [(peer("192.0.2.8"), Some(4_003))]);
 }
 
 async fn peers_at_one_address_are_kept_apart(opener: Opener) {

@@ -20,6 +20,7 @@ promises! {
     ipv4_and_ipv6_peers_are_kept_apart
     a_silent_peer_is_not_handed_out_even_if_no_sweep_runs
     a_sign_of_life_keeps_all_files_of_a_peer
+    an_empty_publish_and_a_report_are_signs_of_life
     a_peer_that_returns_from_the_dead_starts_anew
     the_sweep_takes_the_dead_and_leaves_the_living
     the_sweep_renews_what_a_living_peer_published_long_ago
@@ -162,6 +163,24 @@ async fn a_sign_of_life_keeps_all_files_of_a_peer(opener: Opener) {
     for file in ["a", "b", "c"] {
         assert_eq!(store.peers(file).await, set(["203.0.113.5"]));
     }
+}
+
+async fn an_empty_publish_and_a_report_are_signs_of_life(opener: Opener) {
+    let store = opener.open(2).await;
+    for peer in ["203.0.113.1", "203.0.113.2", "203.0.113.3"] {
+        store.add(peer, "a", "abc").await;
+    }
+    eventually("the silent peer is gone", || async {
+        assert_eq!(store.publish(&legacy("203.0.113.1"), &[]).await, []);
+        store.report("203.0.113.2", peer("203.0.113.3").into(), Some("none")).await;
+        let peers = store.peers("a").await;
+        assert!(peers.is_superset(&set(["203.0.113.1", "203.0.113.2"])));
+        peers.len() == 2
+    })
+    .await;
+    // It brings nobody back.
+    assert_eq!(store.publish(&legacy("203.0.113.3"), &[]).await, []);
+    assert!(!store.heartbeat(&legacy("203.0.113.3")).await);
 }
 
 async fn a_peer_that_returns_from_the_dead_starts_anew(opener: Opener) {

@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 use black_box::redis::RedisServer;
 use peer_core::{FileName, Owner, Peer, PeerId};
 use registry::{
-    EmbeddedRegistry, Entry, FilesQuery, Holder, Holders, HoldersQuery, ListedFile, PeerTtl, Publisher,
-    Record, RedisRegistry, Registry, RegistryError, Report, Verdict,
+    Bounds, EmbeddedRegistry, Entry, FilesQuery, Holder, Holders, HoldersQuery, ListedFile, PeerTtl,
+    Publisher, Record, RedisRegistry, Registry, RegistryError, Report, Verdict,
 };
 use tempfile::TempDir;
 use tokio::sync::mpsc;
@@ -24,6 +24,16 @@ pub(crate) enum Home {
     Redis(RedisServer),
 }
 
+impl Home {
+    pub(crate) fn embedded() -> Self {
+        Self::Embedded(tempfile::tempdir().expect("a temporary folder"))
+    }
+
+    pub(crate) fn redis() -> Self {
+        Self::Redis(RedisServer::start_new())
+    }
+}
+
 /// A store under test.
 pub(crate) struct Store {
     pub(crate) registry: Arc<dyn Registry>,
@@ -32,19 +42,27 @@ pub(crate) struct Store {
 
 impl Store {
     pub(crate) async fn embedded(ttl_secs: u64) -> Self {
-        Self::open(Home::Embedded(tempfile::tempdir().expect("a temporary folder")), ttl_secs).await
+        Self::open(Home::embedded(), ttl_secs).await
     }
 
     pub(crate) async fn redis(ttl_secs: u64) -> Self {
-        Self::open(Home::Redis(RedisServer::start_new()), ttl_secs).await
+        Self::open(Home::redis(), ttl_secs).await
     }
 
     /// Opens what is at `home`, and waits until it is ready.
     pub(crate) async fn open(home: Home, ttl_secs: u64) -> Self {
+        Self::open_bounded(home, ttl_secs, Bounds::default()).await
+    }
+
+    pub(crate) async fn open_bounded(home: Home, ttl_secs: u64, bounds: Bounds) -> Self {
         let ttl = PeerTtl::from_secs(ttl_secs);
         let registry: Arc<dyn Registry> = match &home {
-            Home::Embedded(dir) => Arc::new(EmbeddedRegistry::open(dir.path(), ttl).expect("a store")),
-            Home::Redis(server) => Arc::new(RedisRegistry::open(&server.url(), ttl).expect("a store")),
+            Home::Embedded(dir) => {
+                Arc::new(EmbeddedRegistry::open(dir.path(), ttl, bounds).expect("a store"))
+            }
+            Home::Redis(server) => {
+                Arc::new(RedisRegistry::open(&server.url(), ttl, bounds).expect("a store"))
+            }
         };
         let store = Self { registry, home };
         eventually("ready", || async { store.registry.ready().is_ok() }).await;

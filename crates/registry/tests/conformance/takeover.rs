@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::SystemTime;
 
 use fjall::{Database, KeyspaceCreateOptions, PersistMode};
-use registry::{EmbeddedRegistry, PeerTtl, RegistryError};
+use registry::{Bounds, EmbeddedRegistry, PeerTtl, RegistryError};
 
 use crate::store::{Home, Store, peer, set};
 
@@ -77,7 +77,7 @@ async fn what_a_crash_left_of_the_old_folder_is_removed_and_not_read() {
 async fn an_earlier_version_that_still_runs_is_not_robbed() {
     let dir = tempfile::tempdir().unwrap();
     let running = write_old(dir.path(), &OLD, now_ms());
-    let refused = EmbeddedRegistry::open(dir.path(), PeerTtl::from_secs(60)).err();
+    let refused = EmbeddedRegistry::open(dir.path(), PeerTtl::from_secs(60), Bounds::default()).err();
     let expected = format!("DATA_DIR {}: in use by another process", dir.path().display());
     assert_eq!(refused, Some(RegistryError::Broken(expected)));
     drop(running);

@@ -1,5 +1,5 @@
 -- A sign of life of a peer that is alive, from where it is now.
--- KEYS: the peer's seen, withheld, strikes. ARGV: 1 peer TTL in ms (0: none), 2 TTL that was asked for (`-`: as before),
+-- KEYS: the peer's seen, withheld, strikes. ARGV: 1 peer TTL in ms (0: none), 2 TTL that was asked for (`-`: none, `=`: as before),
 -- 3 address, 4 port, 5 first wait of the withheld in ms, 6 when strikes are forgotten in ms, 7 most names.
 -- Gives whether it is alive, whether others have to hear that it changed, and files of it that are withheld.
 local seen = redis.call('GET', KEYS[1])
@@ -8,7 +8,7 @@ if not seen then
 end
 local now_ms = math.floor(now_us() / 1000)
 local _, old, asked, _, _, flags = split(seen)
-if ARGV[2] ~= '-' then
+if ARGV[2] ~= '=' then
   asked = ARGV[2]
 end
 local withheld = flags == 'w'

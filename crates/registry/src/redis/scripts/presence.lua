@@ -2,9 +2,15 @@
 -- A presence is "MS", the last sign of life, or "MS TTL ADDRESS PORT FLAGS", `-` for what there is not: the time to
 -- live that was asked for in ms, the address of a peer with an id, its port, `w` when it is withheld.
 
-local function now_us()
+-- Gives the time in us and in ms since 1970, as text: made of text, since Lua takes longer to write a number.
+local function now()
   local time = redis.call('TIME')
-  return time[1] * 1000000 + time[2]
+  local us = time[1] .. string.sub('00000' .. time[2], -6)
+  return us, string.sub(us, 1, -4)
+end
+
+local function now_us()
+  return tonumber((now()))
 end
 
 local function text(number)
@@ -55,14 +61,18 @@ local function needs_renewal(key, ttl_ms)
   return left * 4 < ttl_ms * 3
 end
 
--- Gives an index its whole time to live again, where that is needed.
+-- Gives an index its whole time to live again.
+local function expire(key, ttl_ms)
+  if ttl_ms == '0' then
+    redis.call('PERSIST', key)
+  else
+    redis.call('PEXPIRE', key, ttl_ms)
+  end
+end
+
 local function renew(key, ttl_ms)
   if needs_renewal(key, ttl_ms) then
-    if ttl_ms == '0' then
-      redis.call('PERSIST', key)
-    else
-      redis.call('PEXPIRE', key, ttl_ms)
-    end
+    expire(key, ttl_ms)
   end
 end
 

@@ -1,114 +1,134 @@
--- A peer publishes a file, or a mapping is taken over from another store.
--- KEYS: the peer's seen, files, withheld, strikes; its due set and the count of mappings beside it; the file's peers,
+-- Peers publish files, or mappings are taken over from another store: one after the other, many with one call.
+-- KEYS, of each: the peer's seen, files, withheld, strikes; its due set and the count of mappings beside it; the file's peers,
 -- hashes; the listed names of its shard. A Cluster has them in four slots: peer, due, file, names.
--- ARGV: 1 owner, 2 file, 3 hash and size, 4 peer TTL in ms (0: none), 5 index TTL in ms (0: none), 6 TTL that was asked for,
--- 7 address, 8 port, 9 most files, 10 most peers, 11 first wait of the withheld in ms, 12 when strikes are forgotten in ms,
--- 13 when the taken over was seen in ms (0: a publish).
--- Gives what became of it, the wait in ms, and whether others have to hear that the peer changed. 1 listed, 2 withheld; 0 the
--- peer is dead and something of its former life is still there: nothing was done; -1 too many files; -2 too many peers;
--- -3 the peer of what was to be taken over is dead.
-local seen = redis.call('GET', KEYS[1])
-local owner, file, imported = ARGV[1], ARGV[2], ARGV[13] ~= '0'
-local new = redis.call('SADD', KEYS[2], file) == 1
-local files = new and redis.call('SCARD', KEYS[2]) or 0
-if not seen and files ~= 1 then
-  if new then
-    redis.call('SREM', KEYS[2], file)
-  end
-  return { 0, 0, 0 }
-end
-local us = now_us()
-local now_ms = math.floor(us / 1000)
-local struck = redis.call('EXISTS', KEYS[3], KEYS[4]) > 0
-local peer_wait, file_wait = 0, 0
-if struck then
-  local strikes = redis.call('HMGET', KEYS[4], '', file)
-  peer_wait = wait_left(strikes[1], now_ms, ARGV[11], ARGV[12])
-  file_wait = wait_left(strikes[2], now_ms, ARGV[11], ARGV[12])
+-- ARGV: 1 peer TTL in ms (0: none), 2 index TTL in ms (0: none), 3 most files, 4 most peers, 5 first wait of the withheld in
+-- ms, 6 when strikes are forgotten in ms. Then of each: owner, file, hash and size, TTL that was asked for, address, port, when
+-- the taken over was seen in ms (0: a publish).
+-- Gives of each what became of it, the wait in ms, and whether others have to hear that the peer changed. 1 listed, 2
+-- withheld; 0 the peer is dead and something of its former life is still there: nothing was done; -1 too many files; -2 too
+-- many peers; -3 the peer of what was to be taken over is dead.
+-- Nothing that Redis does for us is done so often: a call from here costs half a microsecond besides what it does.
+local call = redis.call
+local us, ms_now = now()
+local now_ms = tonumber(ms_now)
+local longest, index_ttl, most_files, most_peers = ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
+local first_wait, forget_strikes = ARGV[5], ARGV[6]
+
+-- Returns when the taken over was seen in ms, how long its peer has left, and whether that one is dead.
+local function taken_over(seen_ms, life)
+  local at_ms = math.min(tonumber(seen_ms), now_ms)
+  local left = life > 0 and at_ms + life - now_ms or life
+  return at_ms, left, life > 0 and left <= 0
 end
 
-local life = life_of(ARGV[4], ARGV[6])
-local at_ms, left, keep = now_ms, life, false
-if imported then
-  at_ms = math.min(tonumber(ARGV[13]), now_ms)
-  if life > 0 then
-    left = at_ms + life - now_ms
+local function publish(key, arg)
+  local seen_key, files_key, withheld_key, strikes_key, due, mappings, peers_key, hashes_key, names =
+    unpack(KEYS, key, key + 8)
+  local owner, file, claim, asked, address, port, seen_ms = unpack(ARGV, arg, arg + 6)
+  local seen = call('GET', seen_key)
+  local new = call('SADD', files_key, file) == 1
+  local files = new and call('SCARD', files_key) or 0
+  if not seen and files ~= 1 then
+    if new then
+      call('SREM', files_key, file)
+    end
+    return 0, 0, 0
   end
-  local dead = life > 0 and left <= 0
-  if dead and not seen then
-    redis.call('SREM', KEYS[2], file)
-    return { -3, 0, 0 }
-  end
-  keep = seen and (dead or tonumber((split(seen))) >= at_ms)
-  if struck and file_wait == 0 and redis.call('SISMEMBER', KEYS[3], file) == 1 then
-    file_wait = 1
-  end
-  peer_wait = seen and select(6, split(seen)) == 'w' and math.max(peer_wait, 1) or peer_wait
-end
-local changed = 0
-if not keep then
-  local rest = rest_of(ARGV[6], ARGV[7], ARGV[8], peer_wait > 0)
-  if not seen or select(2, split(seen)) ~= rest then
-    changed = 1
-  end
-  set_presence(KEYS[1], text(at_ms) .. rest, left)
-end
-
-if files > tonumber(ARGV[9]) then
-  redis.call('SREM', KEYS[2], file)
-  return { -1, 0, changed }
-elseif not new and keep and redis.call('HEXISTS', KEYS[8], owner) == 1 then
-  -- What is here is newer.
-  return { 1, 0, changed }
-end
-
-local same = not new and redis.call('HGET', KEYS[8], owner) == ARGV[3]
-local peers = 0
-if file_wait > 0 then
-  if redis.call('SADD', KEYS[3], file) == 1 then
-    redis.call('ZREM', KEYS[7], owner)
-  end
-  renew(KEYS[3], ARGV[5])
-else
+  local struck = call('EXISTS', withheld_key, strikes_key) > 0
+  local peer_wait, file_wait = 0, 0
   if struck then
-    redis.call('SREM', KEYS[3], file)
+    local strikes = call('HMGET', strikes_key, '', file)
+    peer_wait = wait_left(strikes[1], now_ms, first_wait, forget_strikes)
+    file_wait = wait_left(strikes[2], now_ms, first_wait, forget_strikes)
   end
-  if not same or not redis.call('ZSCORE', KEYS[7], owner) then
-    if redis.call('ZADD', KEYS[7], text(us), owner) == 1 then
-      peers = redis.call('ZCARD', KEYS[7])
-      if peers > tonumber(ARGV[10]) then
-        redis.call('ZREM', KEYS[7], owner)
-        redis.call('HDEL', KEYS[8], owner)
-        redis.call('SREM', KEYS[2], file)
-        if not new then
-          redis.call('DECR', KEYS[6])
-        end
-        return { -2, 0, changed }
-      end
+
+  local life = life_of(longest, asked)
+  local ms, left, keep = ms_now, life, false
+  if seen_ms ~= '0' then
+    local at_ms, dead
+    at_ms, left, dead = taken_over(seen_ms, life)
+    if dead and not seen then
+      call('SREM', files_key, file)
+      return -3, 0, 0
+    end
+    ms = text(at_ms)
+    keep = seen and (dead or tonumber((split(seen))) >= at_ms)
+    if struck and file_wait == 0 and call('SISMEMBER', withheld_key, file) == 1 then
+      file_wait = 1
+    end
+    peer_wait = seen and select(6, split(seen)) == 'w' and math.max(peer_wait, 1) or peer_wait
+  end
+  local changed = 0
+  if not keep then
+    local rest = rest_of(asked, address, port, peer_wait > 0)
+    if not seen or string.match(seen, '^%d+(.*)$') ~= rest then
+      changed = 1
+    end
+    set_presence(seen_key, ms .. rest, left)
+  end
+
+  -- Takes the file back, and with its only one the peer.
+  local function refuse(code)
+    call('SREM', files_key, file)
+    if files == 1 then
+      call('DEL', seen_key)
+    end
+    return code, 0, changed
+  end
+  if files > most_files then
+    return refuse(-1)
+  elseif not new and keep and call('HEXISTS', hashes_key, owner) == 1 then
+    -- What is here is newer.
+    return 1, 0, changed
+  end
+
+  local same = not new and call('HGET', hashes_key, owner) == claim
+  local added = not same and call('HSET', hashes_key, owner, claim) == 1
+  local peers = added and call('HLEN', hashes_key) or 0
+  if peers > most_peers then
+    call('HDEL', hashes_key, owner)
+    if not new then
+      call('DECR', mappings)
+    end
+    return refuse(-2)
+  end
+  if file_wait > 0 then
+    if call('SADD', withheld_key, file) == 1 then
+      call('ZREM', peers_key, owner)
+    end
+    renew(withheld_key, index_ttl)
+  else
+    if struck then
+      call('SREM', withheld_key, file)
+    end
+    if not same or not call('ZSCORE', peers_key, owner) then
+      added = call('ZADD', peers_key, us, owner) == 1 or added
     end
   end
-end
-if new then
-  if files == 1 then
-    -- Also where peers live for ever: the setting may change.
-    redis.call('ZADD', KEYS[5], 'NX', text(left > 0 and now_ms + left or 0), owner)
-    renew(KEYS[2], ARGV[5])
-  end
-  redis.call('INCR', KEYS[6])
-end
-if not same and redis.call('HSET', KEYS[8], owner, ARGV[3]) == 1 or peers == 1 then
-  if peers < 2 and redis.call('HLEN', KEYS[8]) == 1 then
-    redis.call('ZADD', KEYS[9], 0, file)
-  end
-  -- Both were made together and are renewed together, but for one that was emptied by reports.
-  if peers == 1 or needs_renewal(KEYS[8], ARGV[5]) then
-    for key = 7, 8 do
-      renew(KEYS[key], ARGV[5])
+  if new then
+    if files == 1 then
+      -- Also where peers live for ever: the setting may change.
+      call('ZADD', due, 'NX', left > 0 and text(now_ms + left) or '0', owner)
+      expire(files_key, index_ttl)
     end
+    call('INCR', mappings)
   end
+  if peers == 1 then
+    call('ZADD', names, '0', file)
+  end
+  -- Both are renewed together. The set of the peers may have been emptied by reports, and has no expiry when it comes back.
+  if peers == 1 or added and needs_renewal(peers_key, index_ttl) then
+    expire(peers_key, index_ttl)
+    expire(hashes_key, index_ttl)
+  end
+  local wait = math.max(peer_wait, file_wait)
+  return wait > 0 and 2 or 1, wait, changed
 end
-local wait = math.max(peer_wait, file_wait)
-if wait > 0 then
-  return { 2, wait, changed }
+
+local written = {}
+for item = 0, #KEYS / 9 - 1 do
+  local code, wait, changed = publish(item * 9 + 1, item * 7 + 7)
+  local at = #written
+  written[at + 1], written[at + 2], written[at + 3] = code, wait, changed
 end
-return { 1, 0, changed }
+return written
