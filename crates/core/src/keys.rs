@@ -6,8 +6,8 @@
 //!
 //! | key | type | holds | expires |
 //! |---|---|---|---|
-//! | `p2p:{f:NAME}:peers` | sorted set | member owner, score time of publishing in us; without those withheld | [`Expiry::Index`] |
-//! | `p2p:{f:NAME}:hashes` | hash | field owner, value `HASH` or `HASH SIZE`, what it claims; with those withheld | [`Expiry::Index`] |
+//! | `p2p:{f:NAME}:hashes` | hash | field owner, value `HASH` or `HASH SIZE`, what it claims; without those withheld | [`Expiry::Index`] |
+//! | `p2p:{f:NAME}:withheld` | hash | the same of those withheld | [`Expiry::Index`] |
 //! | `p2p:{p:OWNER}:seen` | string | `MS`, the last sign of life, or `MS TTL ADDRESS PORT FLAGS`; there while the peer is alive | [`Expiry::Peer`] |
 //! | `p2p:{p:OWNER}:files` | set | names that the peer published | [`Expiry::Index`] |
 //! | `p2p:{p:OWNER}:withheld` | set | those of them that are withheld from everybody | [`Expiry::Index`] |
@@ -45,14 +45,19 @@ pub enum Expiry {
     Never,
 }
 
-/// The peers of a file.
-pub fn file_peers(file: &FileName) -> String {
-    format!("p2p:{{f:{file}}}:peers")
-}
-
-/// The hashes that the peers of a file claim.
+/// The peers of a file, with the hashes that they claim; without those withheld.
 pub fn file_hashes(file: &FileName) -> String {
     format!("p2p:{{f:{file}}}:hashes")
+}
+
+/// The same of those withheld from everybody.
+pub fn file_withheld(file: &FileName) -> String {
+    format!("p2p:{{f:{file}}}:withheld")
+}
+
+/// The peers of a file in an earlier version, which kept them beside the hashes.
+pub fn earlier_file_peers(file: &FileName) -> String {
+    format!("p2p:{{f:{file}}}:peers")
 }
 
 /// A peer's last sign of life.
@@ -178,8 +183,8 @@ mod tests {
         let owner = Owner::from(peer);
         let id: Owner = "PUAXw-hDiVqStwqnTRt-vJyYLM8uxJaMwM1V8Sr0Zgw".parse().unwrap();
         let keys = [
-            (file_peers(&file), Expiry::Index),
             (file_hashes(&file), Expiry::Index),
+            (file_withheld(&file), Expiry::Index),
             (peer_seen(owner), Expiry::Peer),
             (peer_files(owner), Expiry::Index),
             (peer_files(id), Expiry::Index),
@@ -196,8 +201,8 @@ mod tests {
         ];
         let printed: Vec<String> = keys.iter().map(|(key, expiry)| format!("{key} {expiry:?}")).collect();
         let expected = [
-            "p2p:{f:site/index.html}:peers Index",
             "p2p:{f:site/index.html}:hashes Index",
+            "p2p:{f:site/index.html}:withheld Index",
             "p2p:{p:203.0.113.5}:seen Peer",
             "p2p:{p:203.0.113.5}:files Index",
             "p2p:{p:PUAXw-hDiVqStwqnTRt-vJyYLM8uxJaMwM1V8Sr0Zgw}:files Index",
@@ -219,7 +224,7 @@ mod tests {
     fn keys_of_one_file_share_a_hash_tag_whatever_its_name() {
         for name in ["a", "a}b", "{a}", "}", "a{b", "{}x"] {
             let file: FileName = name.parse().unwrap();
-            assert_eq!(hash_tag(&file_peers(&file)), hash_tag(&file_hashes(&file)), "{name:?}");
+            assert_eq!(hash_tag(&file_withheld(&file)), hash_tag(&file_hashes(&file)), "{name:?}");
         }
     }
 

@@ -50,6 +50,7 @@ async fn write_waiting(link: Arc<Link>, generation: u64) {
     loop {
         let waiting = link.lanes().take(generation, CALL_BATCH);
         if waiting.is_empty() {
+            link.lanes().retire(generation);
             return;
         }
         let (batch, answers): (Vec<_>, Vec<_>) =

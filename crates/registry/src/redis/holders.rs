@@ -1,13 +1,13 @@
 //! Who has files, with what is known of them.
 
-use deadpool_redis::redis::{Value, pipe};
+use deadpool_redis::redis::{Pipeline, Value, pipe};
 use hashbrown::{HashMap, HashSet};
 use peer_core::{ContentHash, FileName, Owner, Peer, keys};
 
 use super::RedisRegistry;
 use super::hidden::Hidden;
 use super::presence::Presence;
-use super::read::{DRAWS, ask_draw, draw_size, owners, read, text};
+use super::read::{DRAWS, draw_size, read, text};
 use crate::{Holder, Holders, HoldersQuery, RegistryError};
 
 /// How Redis keeps what a peer claims of a file.
@@ -24,45 +24,70 @@ pub(super) fn read_claim(claim: &str) -> Option<(ContentHash, Option<u64>)> {
     Some((hash.parse().ok()?, size))
 }
 
+/// What a peer of a file claims.
+pub(super) struct Claim {
+    pub(super) owner: Owner,
+    pub(super) hash: ContentHash,
+    pub(super) size: Option<u64>,
+}
+
+impl Claim {
+    fn read(owner: &str, claim: &str) -> Option<Self> {
+        let (hash, size) = read_claim(claim)?;
+        Some(Self { owner: owner.parse().ok()?, hash, size })
+    }
+}
+
+/// The same draw as for addresses, with what each peer claims.
+fn ask_claims(pipe: &mut Pipeline, file: &FileName, count: usize) {
+    pipe.cmd("HRANDFIELD").arg(keys::file_hashes(file)).arg(count).arg("WITHVALUES");
+}
+
+fn claims(answer: Option<Value>) -> Vec<Claim> {
+    let Some(Value::Array(pairs)) = answer else { return Vec::new() };
+    let claim = |pair: &[Value]| match pair {
+        [owner, claim] => Claim::read(text(owner)?, text(claim)?),
+        _ => None,
+    };
+    pairs.chunks_exact(2).filter_map(claim).collect()
+}
+
+/// The peers of a file: those that are handed out and those withheld, from two answers.
+pub(super) fn read_total(answers: &mut impl Iterator<Item = Value>) -> Result<usize, RegistryError> {
+    let mut next = || read::<usize>(answers.next().unwrap_or_default());
+    Ok(next()?.saturating_add(next()?))
+}
+
 /// A query on its way.
 struct Search<'a> {
     query: &'a HoldersQuery,
     exclude: HashSet<Owner>,
     total: usize,
-    drawn: Vec<Owner>,
+    drawn: Vec<Claim>,
     found: HashMap<Owner, Holder>,
     done: bool,
 }
 
 impl Search<'_> {
-    fn take(
-        &mut self,
-        claims: Value,
-        presences: &HashMap<Owner, Presence>,
-        caller: Peer,
-        hidden: &Hidden,
-        redis_ms: u64,
-    ) {
-        let Value::Array(claims) = claims else { return };
-        for (owner, claim) in self.drawn.iter().zip(claims) {
-            let Some((hash, size)) = text(&claim).and_then(read_claim) else { continue };
-            let Some(presence) = presences.get(owner) else { continue };
+    fn take(&mut self, presences: &HashMap<Owner, Presence>, caller: Peer, hidden: &Hidden, redis_ms: u64) {
+        for Claim { owner, hash, size } in std::mem::take(&mut self.drawn) {
+            let Some(presence) = presences.get(&owner) else { continue };
             let wanted = !presence.withheld
-                && *owner != Owner::Address(caller)
+                && owner != Owner::Address(caller)
                 && self.query.hash.as_ref().is_none_or(|wanted| *wanted == hash)
-                && !self.exclude.contains(owner)
+                && !self.exclude.contains(&owner)
                 && !self.exclude.contains(&Owner::Address(presence.address))
-                && !hidden.has(*owner, presence.address, &self.query.file, redis_ms);
+                && !hidden.has(owner, presence.address, &self.query.file, redis_ms);
             if wanted {
                 let holder = Holder {
-                    owner: *owner,
+                    owner,
                     address: presence.address,
                     port: presence.port,
                     hash,
                     size,
                     last_seen_ms: presence.last_seen_ms,
                 };
-                self.found.insert(*owner, holder);
+                self.found.insert(owner, holder);
             }
         }
     }
@@ -95,8 +120,8 @@ impl RedisRegistry {
             .collect();
         let mut first = pipe();
         for search in &searches {
-            first.hlen(keys::file_hashes(&search.query.file));
-            ask_draw(&mut first, &search.query.file, draw_size(search.query.limit, 0));
+            first.hlen(keys::file_hashes(&search.query.file)).hlen(keys::file_withheld(&search.query.file));
+            ask_claims(&mut first, &search.query.file, draw_size(search.query.limit, 0));
         }
         Self::ask_about(&asking, &mut first);
         if first.is_empty() {
@@ -105,8 +130,8 @@ impl RedisRegistry {
         let answers: Vec<Value> = self.link.query(&first).await?;
         let mut answers = answers.into_iter();
         for search in &mut searches {
-            search.total = read(answers.next().unwrap_or_default())?;
-            search.drawn = owners(answers.next());
+            search.total = read_total(&mut answers)?;
+            search.drawn = claims(answers.next());
         }
         let known = self.know(asking, &mut answers)?;
         for draw in 0..DRAWS {
@@ -114,31 +139,24 @@ impl RedisRegistry {
             if draw == 0 {
                 self.touch_into(&known, &mut second);
             }
-            let all: HashSet<Owner> =
-                pending(&mut searches).flat_map(|search| search.drawn.iter().copied()).collect();
-            for search in pending(&mut searches) {
-                let claims = second.cmd("HMGET").arg(keys::file_hashes(&search.query.file));
-                for owner in &search.drawn {
-                    claims.arg(owner.to_string());
-                }
-            }
+            let all: HashSet<Owner> = pending(&mut searches)
+                .flat_map(|search| search.drawn.iter().map(|claim| claim.owner))
+                .collect();
             let all: Vec<Owner> = all.into_iter().collect();
-            let (claims, presences) = self.presences(&all, second).await?;
+            let (_, presences) = self.presences(&all, second).await?;
             let presences = all
                 .into_iter()
                 .zip(presences)
                 .filter_map(|(owner, presence)| Some((owner, presence?)))
                 .collect();
             let redis_ms = self.link.clock().redis_ms();
-            for (search, claims) in pending(&mut searches).zip(claims) {
-                search.take(claims, &presences, caller, &known.hidden, redis_ms);
-            }
             let mut again = pipe();
-            for search in &mut searches {
+            for search in searches.iter_mut().filter(|search| !search.done) {
                 let complete = search.drawn.len() < draw_size(search.query.limit, draw);
+                search.take(&presences, caller, &known.hidden, redis_ms);
                 search.done |= complete || search.found.len() >= search.query.limit || draw + 1 == DRAWS;
                 if !search.done {
-                    ask_draw(&mut again, &search.query.file, draw_size(search.query.limit, draw + 1));
+                    ask_claims(&mut again, &search.query.file, draw_size(search.query.limit, draw + 1));
                 }
             }
             if again.is_empty() {
@@ -146,27 +164,24 @@ impl RedisRegistry {
             }
             let answers: Vec<Value> = self.link.query(&again).await?;
             for (search, answer) in searches.iter_mut().filter(|search| !search.done).zip(answers) {
-                search.drawn = owners(Some(answer));
+                search.drawn = claims(Some(answer));
             }
         }
         Ok(searches.into_iter().map(Search::end).collect())
     }
 
-    /// Which peers claim what of a file, from `cursor` on; withheld ones too. Gives the cursor to go on from, 0 at the end.
+    /// Which peers claim what of a file, from `cursor` on in the one of its two keys. Gives the cursor to go on from, 0 at
+    /// the end.
     pub(super) async fn scan_claims(
         &self,
-        file: &FileName,
+        key: &str,
         cursor: u64,
         count: usize,
-    ) -> Result<(u64, Vec<(Owner, ContentHash, Option<u64>)>), RegistryError> {
+    ) -> Result<(u64, Vec<Claim>), RegistryError> {
         let mut scan = pipe();
-        scan.cmd("HSCAN").arg(keys::file_hashes(file)).arg(cursor).arg("COUNT").arg(count);
+        scan.cmd("HSCAN").arg(key).arg(cursor).arg("COUNT").arg(count);
         let ((next, fields),): ((u64, Vec<(String, String)>),) = self.link.query(&scan).await?;
-        let claims = fields.iter().filter_map(|(owner, claim)| {
-            let (hash, size) = read_claim(claim)?;
-            Some((owner.parse().ok()?, hash, size))
-        });
-        Ok((next, claims.collect()))
+        Ok((next, fields.iter().filter_map(|(owner, claim)| Claim::read(owner, claim)).collect()))
     }
 }
 

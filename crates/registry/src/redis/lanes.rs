@@ -101,16 +101,22 @@ impl Lanes {
         })
     }
 
-    /// The first `most` of those that wait. A task that is given none is not counted on any more.
+    /// The first `most` of those that wait.
     pub(super) fn take(&self, generation: u64, most: usize) -> Vec<Waiting> {
         LANES.with_borrow_mut(|lanes| {
             let Some(lane) = self.find(lanes, generation) else { return Vec::new() };
-            if lane.waiting.is_empty() {
-                lane.writers = lane.writers.saturating_sub(1);
-            }
             let most = most.min(lane.waiting.len());
             lane.waiting.drain(..most).collect()
         })
+    }
+
+    /// A task takes no more. To be called before anybody else can run.
+    pub(super) fn retire(&self, generation: u64) {
+        LANES.with_borrow_mut(|lanes| {
+            if let Some(lane) = self.find(lanes, generation) {
+                lane.writers = lane.writers.saturating_sub(1);
+            }
+        });
     }
 
     fn find<'a>(&self, lanes: &'a mut [Lane], generation: u64) -> Option<&'a mut Lane> {

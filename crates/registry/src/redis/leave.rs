@@ -35,33 +35,32 @@ impl RedisRegistry {
         loop {
             let mut doomed = pipe();
             call(&mut doomed, &scripts.doomed, &[&seen, &files]).arg(FORGET_BATCH);
-            let (answer,): (Vec<String>,) = self.link.query(&doomed).await?;
-            let Some((read_us, names)) = answer.split_first() else { return Ok(forgotten) };
+            let (names,): (Vec<String>,) = self.link.query(&doomed).await?;
             if names.is_empty() {
                 return Ok(forgotten);
             }
-            self.drop_mappings(owner, names, read_us).await?;
+            self.drop_mappings(owner, &names).await?;
             let mut dropped = pipe();
-            call(&mut dropped, &scripts.dropped, &[&seen, &files, &withheld, &mappings]).arg(names).ignore();
+            call(&mut dropped, &scripts.dropped, &[&seen, &files, &withheld, &mappings]).arg(&names).ignore();
             let () = self.link.query(&dropped).await?;
             forgotten += names.len();
         }
     }
 
-    async fn drop_mappings(
-        &self,
-        owner: Owner,
-        names: &[String],
-        until_us: &str,
-    ) -> Result<(), RegistryError> {
+    async fn drop_mappings(&self, owner: Owner, names: &[String]) -> Result<(), RegistryError> {
         // What is in the index was a file name when it was put there.
         let files: Vec<FileName> = names.iter().filter_map(|name| name.parse().ok()).collect();
         let mut drops = pipe();
         for file in &files {
-            let keys = [keys::file_peers(file), keys::file_hashes(file)];
+            let keys = [
+                keys::file_hashes(file),
+                keys::file_withheld(file),
+                keys::peer_seen(owner),
+                keys::peer_files(owner),
+            ];
             call(&mut drops, &self.link.scripts().file_drop, &keys.each_ref().map(String::as_str))
                 .arg(owner.to_string())
-                .arg(until_us);
+                .arg(file.as_str());
         }
         let left: Result<Vec<Value>, RegistryError> = self.link.query(&drops).await;
         for file in &files {

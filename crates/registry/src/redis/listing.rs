@@ -6,7 +6,8 @@ use peer_core::{FileName, Owner, Peer, keys};
 use tokio::sync::mpsc;
 
 use super::RedisRegistry;
-use super::read::{ask_draw, owners, read};
+use super::holders::{Claim, read_total};
+use super::read::{ask_draw, owners};
 use super::scripts::call;
 use crate::{Entry, FilePage, FilesQuery, ListedFile, Publisher, Record, RegistryError};
 
@@ -29,15 +30,15 @@ impl RedisRegistry {
         let asking = self.caller(caller);
         let mut read_counts = pipe();
         for file in &files {
-            read_counts.hlen(keys::file_hashes(file));
+            read_counts.hlen(keys::file_hashes(file)).hlen(keys::file_withheld(file));
         }
         Self::ask_about(&asking, &mut read_counts);
         let mut counts = Vec::with_capacity(files.len());
         if !read_counts.is_empty() {
             let answers: Vec<Value> = self.link.query(&read_counts).await?;
             let mut answers = answers.into_iter();
-            for answer in answers.by_ref().take(files.len()) {
-                counts.push(read::<usize>(answer)?);
+            for _ in &files {
+                counts.push(read_total(&mut answers)?);
             }
             let known = self.know(asking, &mut answers)?;
             let mut touch = pipe();
@@ -118,7 +119,7 @@ impl RedisRegistry {
     pub(super) async fn unlist(&self, files: impl Iterator<Item = &FileName>) -> Result<(), RegistryError> {
         let mut unlist = pipe();
         for file in files {
-            let keys = [keys::names_of(file), keys::file_hashes(file)];
+            let keys = [keys::names_of(file), keys::file_hashes(file), keys::file_withheld(file)];
             call(&mut unlist, &self.link.scripts().unlist, &keys.each_ref().map(String::as_str))
                 .arg(file.as_str())
                 .ignore();
@@ -149,12 +150,22 @@ impl RedisRegistry {
 
     /// False when nobody listens any more.
     async fn export_file(&self, file: &FileName, out: &mpsc::Sender<Record>) -> Result<bool, RegistryError> {
+        Ok(self.export_claims(file, &keys::file_hashes(file), out).await?
+            && self.export_claims(file, &keys::file_withheld(file), out).await?)
+    }
+
+    async fn export_claims(
+        &self,
+        file: &FileName,
+        key: &str,
+        out: &mpsc::Sender<Record>,
+    ) -> Result<bool, RegistryError> {
         let mut cursor = 0;
         loop {
-            let (next, claims) = self.scan_claims(file, cursor, EXPORT_PAGE).await?;
-            let all: Vec<Owner> = claims.iter().map(|(owner, ..)| *owner).collect();
+            let (next, claims) = self.scan_claims(key, cursor, EXPORT_PAGE).await?;
+            let all: Vec<Owner> = claims.iter().map(|claim| claim.owner).collect();
             let (_, presences) = self.presences(&all, pipe()).await?;
-            for ((owner, hash, size), presence) in claims.into_iter().zip(presences) {
+            for (Claim { owner, hash, size }, presence) in claims.into_iter().zip(presences) {
                 let Some(presence) = presence else { continue };
                 let ttl_secs = presence.asked_ms.and_then(|asked_ms| u32::try_from(asked_ms / 1_000).ok());
                 let publisher = Publisher { owner, address: presence.address, port: presence.port, ttl_secs };

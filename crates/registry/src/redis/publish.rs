@@ -60,8 +60,8 @@ impl Publish {
             keys::peer_strikes(owner),
             keys::due_of(owner),
             keys::mappings_of(owner),
-            keys::file_peers(file),
             keys::file_hashes(file),
+            keys::file_withheld(file),
             keys::names_of(file),
         ]
     }

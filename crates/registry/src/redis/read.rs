@@ -247,10 +247,10 @@ impl RedisRegistry {
 /// Asks for `count` different peers of a file, or all where there are no more. It takes as long as the answer is, whatever the
 /// size of the file.
 pub(super) fn ask_draw(pipe: &mut Pipeline, file: &FileName, count: usize) {
-    pipe.cmd("ZRANDMEMBER").arg(keys::file_peers(file)).arg(count);
+    pipe.cmd("HRANDFIELD").arg(keys::file_hashes(file)).arg(count);
 }
 
-/// The members of a set, as far as they are owners.
+/// Names, as far as they are those of owners.
 pub(super) fn owners(answer: Option<Value>) -> Vec<Owner> {
     let Some(Value::Array(members)) = answer else { return Vec::new() };
     members.iter().filter_map(|member| text(member)?.parse().ok()).collect()

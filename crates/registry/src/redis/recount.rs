@@ -2,7 +2,7 @@
 //!
 //! Scripts change a count with the data that it counts. It can be wrong all the same: data of a version that did not count, and
 //! indexes that expired while no tracker ran. So each process counts anew once, one at a time, beside its requests; where
-//! names are left of files that nobody has any more, they go too.
+//! names are left of files that nobody has any more, they go too, and so does what an earlier version kept of files.
 
 use deadpool_redis::redis::aio::MultiplexedConnection;
 use deadpool_redis::redis::{self, RedisResult, pipe};
@@ -65,7 +65,8 @@ async fn unlist(connection: &mut MultiplexedConnection, scripts: &Scripts, shard
         (cursor, members) = scan(connection, &keys::names(shard), cursor).await?;
         let mut unlist = pipe();
         for file in members.iter().filter_map(|member| member.parse::<FileName>().ok()) {
-            let keys = [keys::names_of(&file), keys::file_hashes(&file)];
+            unlist.unlink(keys::earlier_file_peers(&file)).ignore();
+            let keys = [keys::names_of(&file), keys::file_hashes(&file), keys::file_withheld(&file)];
             call(&mut unlist, &scripts.unlist, &keys.each_ref().map(String::as_str))
                 .arg(file.as_str())
                 .ignore();

@@ -42,7 +42,8 @@ impl RedisRegistry {
             keys::peer_withheld(owner),
             keys::peer_strikes(owner),
             keys::peer_reports(owner, file),
-            file.map_or(seen, keys::file_peers),
+            file.map_or_else(|| seen.clone(), keys::file_hashes),
+            file.map_or(seen, keys::file_withheld),
         ];
         let mut count = pipe();
         call(&mut count, &self.link.scripts().report, &keys.each_ref().map(String::as_str))

@@ -96,7 +96,7 @@ impl RedisRegistry {
             let ((next, names),): ((u64, Vec<String>),) = self.link.query(&scan).await?;
             let mut renew = pipe();
             for file in names.iter().filter_map(|name| name.parse::<FileName>().ok()) {
-                for key in [keys::file_peers(&file), keys::file_hashes(&file)] {
+                for key in [keys::file_hashes(&file), keys::file_withheld(&file)] {
                     self.expire_into(&mut renew, &key);
                 }
             }

@@ -65,8 +65,8 @@ impl RedisRegistry {
                     keys::peer_withheld(owner),
                     keys::due_of(owner),
                     keys::mappings_of(owner),
-                    keys::file_peers(file),
                     keys::file_hashes(file),
+                    keys::file_withheld(file),
                     keys::names_of(file),
                     keys::peer_seen(owner),
                 ];
@@ -129,8 +129,8 @@ impl RedisRegistry {
                 keys::peer_seen(owner),
                 keys::peer_withheld(owner),
                 keys::peer_strikes(owner),
-                keys::file_peers(file),
                 keys::file_hashes(file),
+                keys::file_withheld(file),
             ];
             call(&mut restore, &self.link.scripts().restore, &keys.each_ref().map(String::as_str))
                 .arg(owner.to_string())

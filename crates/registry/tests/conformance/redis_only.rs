@@ -85,7 +85,6 @@ async fn keys_are_those_of_the_model_and_expire_as_it_says() {
             ("p2p:{due:02}", -1..=-1),
             ("p2p:{due:02}:mappings", -1..=-1),
             ("p2p:{f:site/a.html}:hashes", INDEX),
-            ("p2p:{f:site/a.html}:peers", INDEX),
             ("p2p:{names:13}", -1..=-1),
             ("p2p:{p:203.0.113.5}:files", INDEX),
             ("p2p:{p:203.0.113.5}:seen", 1..=60_000),
@@ -101,9 +100,9 @@ async fn keys_are_those_of_the_model_and_expire_as_it_says() {
     assert!(store.registry.first_use([7; 32], 60).await.unwrap());
     let of = |kind: &str| format!("p2p:{{p:{owner}}}:{kind}");
     let used = format!("p2p:used:{}", PeerId::from_bytes([7; 32]));
-    // The mapping is withheld, so that the file has no peers, but what they claim.
+    // The mapping is withheld, and has no other place.
     let mut expected = vec![
-        ("p2p:{f:b}:hashes".to_owned(), INDEX),
+        ("p2p:{f:b}:withheld".to_owned(), INDEX),
         (of("seen"), 1..=50_000),
         (of("files"), INDEX),
         (of("withheld"), INDEX),
@@ -227,26 +226,31 @@ async fn a_file_with_20_000_peers_is_sampled_fairly() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn data_of_the_version_before_are_used_as_they_are() {
-    let server = RedisServer::start_new();
-    let [now_secs, _] = &server.command(&["TIME"]).texts()[..] else { panic!("TIME gives two numbers") };
+    let redis = RedisServer::start_new();
+    let [now_secs, _] = &redis.command(&["TIME"]).texts()[..] else { panic!("TIME gives two numbers") };
     let (seen, published) = (format!("{now_secs}000"), format!("{now_secs}000000"));
     for owner in ["203.0.113.5", "198.51.100.1"] {
         let due = peer_core::keys::due_of(peer(owner).into());
-        server.command(&["ZADD", "p2p:{f:site/a.html}:peers", &published, owner]);
-        server.command(&["HSET", "p2p:{f:site/a.html}:hashes", owner, "abc"]);
-        server.command(&["SET", &format!("p2p:{{p:{owner}}}:seen"), &seen, "PX", "60000"]);
-        server.command(&["SADD", &format!("p2p:{{p:{owner}}}:files"), "site/a.html"]);
-        server.command(&["ZADD", &due, "0", owner]);
+        redis.command(&["ZADD", "p2p:{f:site/a.html}:peers", &published, owner]);
+        redis.command(&["HSET", "p2p:{f:site/a.html}:hashes", owner, "abc"]);
+        redis.command(&["SET", &format!("p2p:{{p:{owner}}}:seen"), &seen, "PX", "60000"]);
+        redis.command(&["SADD", &format!("p2p:{{p:{owner}}}:files"), "site/a.html"]);
+        redis.command(&["ZADD", &due, "0", owner]);
     }
     for key in ["p2p:{f:site/a.html}:peers", "p2p:{f:site/a.html}:hashes"] {
-        server.command(&["PEXPIRE", key, "180000"]);
+        redis.command(&["PEXPIRE", key, "180000"]);
     }
-    server.command(&["ZADD", "p2p:{names:13}", "0", "site/a.html"]);
-    let store = Store::open(Home::Redis(server), 60).await;
+    redis.command(&["ZADD", "p2p:{names:13}", "0", "site/a.html"]);
+    let store = Store::open(Home::Redis(redis), 60).await;
     assert_eq!(store.peers("site/a.html").await, set(["198.51.100.1", "203.0.113.5"]));
     assert_eq!(store.files("", 10).await, ["site/a.html"]);
     eventually("counted", || async { stats(&store).await == Stats { peers: 2, files: 1, mappings: 2 } })
         .await;
+    // What it kept besides goes.
+    eventually("cleared up", || async {
+        !keys(server(&store)).contains(&"p2p:{f:site/a.html}:peers".to_owned())
+    })
+    .await;
     assert_eq!(store.sweep().await, 0);
     store.add("203.0.113.5", "site/a.html", "def").await;
     assert_eq!(stats(&store).await, Stats { peers: 2, files: 1, mappings: 2 });
@@ -279,9 +283,7 @@ async fn names_that_nothing_stands_behind_any_more_go_with_the_first_look() {
     let store = Store::redis(60).await;
     store.add("203.0.113.5", "a", "abc").await;
     // As after a time without any tracker, in which all keys with an expiry went.
-    for key in
-        ["p2p:{f:a}:peers", "p2p:{f:a}:hashes", "p2p:{p:203.0.113.5}:files", "p2p:{p:203.0.113.5}:seen"]
-    {
+    for key in ["p2p:{f:a}:hashes", "p2p:{p:203.0.113.5}:files", "p2p:{p:203.0.113.5}:seen"] {
         server(&store).command(&["DEL", key]);
     }
     server(&store).command(&["ZADD", "p2p:{due:02}", "XX", "0", "203.0.113.5"]);

@@ -5,10 +5,12 @@ use std::sync::Arc;
 
 use black_box::resp::Reply;
 use peer_core::Owner;
-use registry::{Bounds, HoldersQuery, PeerTtl, Publisher, RedisRegistry, Registry, Stats, Verdict};
+use registry::{
+    Bounds, HoldersQuery, PeerTtl, Publisher, RedisRegistry, Registry, RegistryError, Stats, Verdict,
+};
 
 use crate::redis_only::{at, entry, id, keys, report, report_thrice, server, stats};
-use crate::store::{Store, eventually, peer, set};
+use crate::store::{Home, Store, eventually, peer, set};
 
 /// Another tracker on the same Redis.
 async fn another(store: &Store, ttl_secs: u64) -> Arc<dyn Registry> {
@@ -205,4 +207,53 @@ async fn a_thread_with_a_runtime_of_its_own_has_its_own_connection_and_gets_anot
     .await;
     store.add("203.0.113.5", "a", "abc").await;
     assert_eq!(store.peers("a").await, set(["203.0.113.5"]));
+}
+
+#[tokio::test]
+async fn publishes_of_one_thread_share_calls_and_an_outage_is_told_to_all_of_them() {
+    const PUBLISHES: u8 = 200;
+    let mut store = Store::redis(60).await;
+    let calls = || match server(&store).command(&["INFO", "commandstats"]) {
+        Reply::Text(stats) => {
+            let of_scripts = stats.lines().find_map(|line| line.strip_prefix("cmdstat_evalsha:calls="));
+            of_scripts.and_then(|rest| rest.split(',').next()).map_or(0, |calls| calls.parse().unwrap())
+        }
+        reply => panic!("{reply:?}"),
+    };
+    let publish_all = |registry: Arc<dyn Registry>| async move {
+        let mut tasks = tokio::task::JoinSet::new();
+        for number in 0..PUBLISHES {
+            let registry = Arc::clone(&registry);
+            tasks.spawn(async move {
+                let publisher = Publisher::legacy(peer(&format!("203.0.113.{number}")));
+                (number, registry.publish(&publisher, &[entry(&format!("{number}"))]).await)
+            });
+        }
+        tasks.join_all().await
+    };
+    // From when on the thread has a connection of its own.
+    eventually("calls are shared", || async {
+        let before: u64 = calls();
+        for (number, verdicts) in publish_all(Arc::clone(&store.registry)).await {
+            assert_eq!(verdicts, Ok(vec![Verdict::Listed]));
+            let address = format!("203.0.113.{number}");
+            assert_eq!(store.peers(&number.to_string()).await, set([address.as_str()]));
+        }
+        calls() - before < u64::from(PUBLISHES) / 4
+    })
+    .await;
+    let Home::Redis(server) = &mut store.home else { panic!("a Redis store has a server") };
+    server.stop();
+    let asked = std::time::Instant::now();
+    for (_, verdicts) in publish_all(Arc::clone(&store.registry)).await {
+        assert!(matches!(verdicts, Err(RegistryError::Unavailable(_))), "{verdicts:?}");
+    }
+    assert!(asked.elapsed() < std::time::Duration::from_millis(300), "{:?}", asked.elapsed());
+    server.cont();
+    eventually("ready again", || async { store.registry.ready().is_ok() }).await;
+    let publisher = Publisher::legacy(peer("198.51.100.1"));
+    eventually("it writes again", || async {
+        store.registry.publish(&publisher, &[entry("b")]).await == Ok(vec![Verdict::Listed])
+    })
+    .await;
 }

@@ -1,6 +1,6 @@
 -- Peers publish files, or mappings are taken over from another store: one after the other, many with one call.
--- KEYS, of each: the peer's seen, files, withheld, strikes; its due set and the count of mappings beside it; the file's peers,
--- hashes; the listed names of its shard. A Cluster has them in four slots: peer, due, file, names.
+-- KEYS, of each: the peer's seen, files, withheld, strikes; its due set and the count of mappings beside it; the file's hashes,
+-- withheld; the listed names of its shard. A Cluster has them in four slots: peer, due, file, names.
 -- ARGV: 1 peer TTL in ms (0: none), 2 index TTL in ms (0: none), 3 most files, 4 most peers, 5 first wait of the withheld in
 -- ms, 6 when strikes are forgotten in ms. Then of each: owner, file, hash and size, TTL that was asked for, address, port, when
 -- the taken over was seen in ms (0: a publish).
@@ -22,7 +22,7 @@ local function taken_over(seen_ms, life)
 end
 
 local function publish(key, arg)
-  local seen_key, files_key, withheld_key, strikes_key, due, mappings, peers_key, hashes_key, names =
+  local seen_key, files_key, withheld_key, strikes_key, due, mappings, hashes_key, out_key, names =
     unpack(KEYS, key, key + 8)
   local owner, file, claim, asked, address, port, seen_ms = unpack(ARGV, arg, arg + 6)
   local seen = call('GET', seen_key)
@@ -77,33 +77,38 @@ local function publish(key, arg)
   end
   if files > most_files then
     return refuse(-1)
-  elseif not new and keep and call('HEXISTS', hashes_key, owner) == 1 then
+  elseif
+    not new and keep
+    and (call('HEXISTS', hashes_key, owner) == 1 or struck and call('HEXISTS', out_key, owner) == 1)
+  then
     -- What is here is newer.
     return 1, 0, changed
   end
 
   local same = not new and call('HGET', hashes_key, owner) == claim
-  local added = not same and call('HSET', hashes_key, owner, claim) == 1
-  local peers = added and call('HLEN', hashes_key) or 0
-  if peers > most_peers then
-    call('HDEL', hashes_key, owner)
-    if not new then
-      call('DECR', mappings)
-    end
-    return refuse(-2)
-  end
+  local added = false
   if file_wait > 0 then
-    if call('SADD', withheld_key, file) == 1 then
-      call('ZREM', peers_key, owner)
-    end
+    call('SADD', withheld_key, file)
+    call('HSET', out_key, owner, claim)
+    call('HDEL', hashes_key, owner)
     renew(withheld_key, index_ttl)
+    renew(out_key, index_ttl)
   else
     if struck then
       call('SREM', withheld_key, file)
+      call('HDEL', out_key, owner)
     end
-    if not same or not call('ZSCORE', peers_key, owner) then
-      added = call('ZADD', peers_key, us, owner) == 1 or added
+    added = not same and call('HSET', hashes_key, owner, claim) == 1
+  end
+  local peers = (new or added) and call('HLEN', hashes_key) or 0
+  -- Those withheld keep their places. They are counted when it may matter, which saves a call each time.
+  if new and peers * 2 > most_peers and peers + call('HLEN', out_key) > most_peers then
+    call('HDEL', hashes_key, owner)
+    if struck then
+      call('HDEL', out_key, owner)
+      call('SREM', withheld_key, file)
     end
+    return refuse(-2)
   end
   if new then
     if files == 1 then
@@ -113,12 +118,11 @@ local function publish(key, arg)
     end
     call('INCR', mappings)
   end
-  if peers == 1 then
+  if new and (peers == 1 or file_wait > 0) then
     call('ZADD', names, '0', file)
   end
-  -- Both are renewed together. The set of the peers may have been emptied by reports, and has no expiry when it comes back.
-  if peers == 1 or added and needs_renewal(peers_key, index_ttl) then
-    expire(peers_key, index_ttl)
+  -- One that reports have emptied has no expiry when it comes back.
+  if peers == 1 or added and needs_renewal(hashes_key, index_ttl) then
     expire(hashes_key, index_ttl)
   end
   local wait = math.max(peer_wait, file_wait)

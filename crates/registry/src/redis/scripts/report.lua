@@ -1,6 +1,6 @@
 -- A report against a peer, for one of its files or for all.
--- KEYS: the peer's seen, files, withheld, strikes, the reports against it for the file; the file's peers (any of these where
--- there is no file). A Cluster has them in two slots: peer, file.
+-- KEYS: the peer's seen, files, withheld, strikes, the reports against it for the file; the file's hashes, withheld (any of
+-- these where there is no file). A Cluster has them in two slots: peer, file.
 -- ARGV: 1 owner, 2 file (empty: all), 3 network of the reporter, 4 whether it is decisive (1), 5 how long a report counts in
 -- ms, 6 how many networks it takes, 7 index TTL in ms (0: none), 8 when strikes are forgotten in ms, 9 most strikes.
 -- Gives 0 when there is no such thing to report, 1 when it was noted, 2 when it is withheld from now on.
@@ -32,6 +32,11 @@ if file == '' then
 else
   redis.call('SADD', KEYS[3], file)
   renew(KEYS[3], ARGV[7])
-  redis.call('ZREM', KEYS[6], ARGV[1])
+  local claim = redis.call('HGET', KEYS[6], ARGV[1])
+  if claim then
+    redis.call('HDEL', KEYS[6], ARGV[1])
+    redis.call('HSET', KEYS[7], ARGV[1], claim)
+    renew(KEYS[7], ARGV[7])
+  end
 end
 return 2
