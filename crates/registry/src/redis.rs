@@ -6,7 +6,8 @@
 //!
 //! What is asked for again and again is remembered for a moment, in tables of a fixed size: `recent` who was heard or is no
 //! peer, `presence` who lives and where, `hidden` who reported what, `hot` the peers of a file. A change that comes through
-//! this process counts in them at once; one that comes through another within a second (within 100 ms for `hot`).
+//! this process counts in them at once; one that comes through another within a second (100 ms for `hot`, ten seconds for what
+//! `presence` knows of peers without an id).
 
 mod batch;
 mod hidden;

@@ -7,10 +7,13 @@ use peer_core::{Owner, Peer};
 
 use super::ttl::Ttls;
 
-/// How long what was read of a peer is used, in ms.
-const KNOWN_MS: u64 = 1_000;
-/// Places for peers, in sets of [`WAYS`]; a power of two.
-const SETS: usize = 16_384;
+/// How long what was read of a peer with an id is used, in ms: it may be elsewhere by now.
+const KEY_KNOWN_MS: u64 = 1_000;
+/// The same of a peer that is its address, in ms. Nothing of it can change but that it is withheld: when it leaves, its files
+/// lose it at once, and how long it lives for sure is known.
+const ADDRESS_KNOWN_MS: u64 = 10_000;
+/// Places for peers, in sets of [`WAYS`]; a power of two. About 100 bytes each.
+const SETS: usize = 65_536;
 /// Places that a peer may have: two peers that share a set do not drive each other out.
 const WAYS: usize = 4;
 /// Counters of changes; a power of two.
@@ -85,11 +88,12 @@ impl Presences {
         }
     }
 
-    /// What was read of `owner` less than a second before `local_ms`, when it lives at `redis_ms` for sure.
+    /// What was read of `owner` lately, as seen at `local_ms`, when it lives at `redis_ms` for sure.
     pub(super) fn get(&self, owner: Owner, local_ms: u64, redis_ms: u64) -> Option<Presence> {
         let set = self.set(self.hasher.hash_one(owner))?.lock();
         let known = set.iter().flatten().find(|known| known.owner == owner)?;
-        let fresh = known.read_ms.saturating_add(KNOWN_MS) > local_ms && known.presence.until_ms > redis_ms;
+        let known_ms = if owner.id().is_some() { KEY_KNOWN_MS } else { ADDRESS_KNOWN_MS };
+        let fresh = known.read_ms.saturating_add(known_ms) > local_ms && known.presence.until_ms > redis_ms;
         fresh.then_some(known.presence)
     }
 
