@@ -8,8 +8,8 @@
 //! A codec of our own, for these reasons. `stun_codec` (on `bytecodec`) and `stun-rs` make owned attributes out of every
 //! message and allocate for them. `stun-types`, the best kept, borrows, but has no RFC 5780, writes each malformed
 //! attribute of a stranger to the log, and brings HMAC, MD5, SHA-1, SHA-256 and a random source for credentials that a
-//! Binding server never looks at. The part that is needed has three headers and nine attributes. A fuzz target holds it
-//! against `stun-types`.
+//! Binding server never looks at. What is needed here is one method and a dozen attributes. A fuzz
+//! target holds it against `stun-types`.
 //!
 //! # Requests without the magic cookie
 //!
