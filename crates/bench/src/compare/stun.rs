@@ -209,7 +209,8 @@ fn method(args: &CompareStunArgs) -> String {
 const NOTES: &str = "\
     ## What can be compared, and what cannot\n\n\
     * **x bare** is the figure to watch: CPU time an answer against the bare limit, which receives and sends in \
-    batches and looks at nothing, in the same round.\n\
+    batches and looks at nothing, in the same round. Its answer is the fixed one of 58 bytes to a datagram of 19, where \
+    ours has 32 to one of 20: near 1 the two cannot be told apart, and below 1 does not mean that less is done.\n\
     * **coturn** runs with `--stun-only`, one thread for requests, and without TCP, TLS, DTLS, RFC 5780 and SOFTWARE. It \
     takes and sends a datagram a system call. Its answers are longer than ours: they have MAPPED-ADDRESS and \
     RESPONSE-ORIGIN too.\n\
