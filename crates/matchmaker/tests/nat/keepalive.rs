@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use nat_simulator::{Link, RouterKind};
 
+use crate::legacy_peer::LegacyPeer;
 use crate::world::World;
 
 /// The second peer registers, is silent for so long, and then the first one asks for it. Whether it learns of that.
@@ -32,7 +33,7 @@ fn a_peer_that_registers_every_20_seconds_is_reached_for_hours() {
     let line = Link::delayed(Duration::from_millis(15));
     let mut world = World::new(1, [RouterKind::HomeRouter; 2], line, Duration::ZERO);
     for _ in 0..3 * 60 * 3 {
-        world.act(1, |peer, actions| peer.register(actions));
+        world.act(1, LegacyPeer::register);
         world.pass(Duration::from_secs(20));
     }
     world.register(0);
