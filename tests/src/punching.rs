@@ -7,6 +7,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use serde_json::{Value, json};
+
 use crate::udp::{UdpPeer, from_pair};
 
 /// How often the original client sends.
@@ -17,6 +19,10 @@ pub const ROUNDS_MAX: u32 = 20;
 
 /// Long enough to read what is there, too short to wait for more.
 const INSTANT: Duration = Duration::from_millis(1);
+
+/// How often the server is asked the same on a line that loses, and how long each answer is waited for.
+const ASKED_MAX: u32 = 30;
+const ANSWER_WAIT: Duration = Duration::from_millis(300);
 
 /// What is sent.
 const PUNCH: &[u8] = b"punch";
@@ -39,6 +45,44 @@ pub fn introduce(peers: [&UdpPeer; 2], target: &str) -> [SocketAddr; 2] {
         assert_eq!(message["type"], "peer", "{message}");
         from_pair(&message["peer"])
     })
+}
+
+/// Registers both and introduces them, as [`introduce`] does, and says again what was not answered.
+///
+/// # Panics
+///
+/// Where either was told nothing in spite of [`ASKED_MAX`] times.
+pub fn introduce_over_losses(peers: [&UdpPeer; 2], target: &str) -> [SocketAddr; 2] {
+    for peer in peers {
+        let registered = (0..ASKED_MAX).any(|_| {
+            peer.say(&json!({"type": "register"}));
+            hear_of(peer, "your_addr", "addr").is_some()
+        });
+        assert!(registered, "no answer to a registration");
+    }
+    let mut told = [None, None];
+    for _ in 0..ASKED_MAX {
+        peers[0].connect(target);
+        for (told, peer) in told.iter_mut().zip(peers) {
+            *told = told.or_else(|| hear_of(peer, "peer", "peer"));
+        }
+        if let [Some(first), Some(second)] = told {
+            return [first, second];
+        }
+    }
+    panic!("{target} and who asked for it were told {told:?}");
+}
+
+/// The address in the next message of this type, if that comes soon.
+fn hear_of(peer: &UdpPeer, kind: &str, key: &str) -> Option<SocketAddr> {
+    let deadline = Instant::now() + ANSWER_WAIT;
+    loop {
+        let (bytes, _) = peer.receive_within(deadline.saturating_duration_since(Instant::now()))?;
+        let message: Value = serde_json::from_slice(&bytes).unwrap_or_default();
+        if message["type"] == kind {
+            return Some(from_pair(&message[key]));
+        }
+    }
 }
 
 /// Sends in rounds, the first peer before the second, until both have heard the other. Whoever hears a punch answers

@@ -70,6 +70,11 @@ impl Household {
         text.parse().expect("an address")
     }
 
+    /// What it is made of.
+    pub fn namespaces(&self) -> impl Iterator<Item = &Namespace> {
+        self.hosts.iter().chain([&self.router])
+    }
+
     /// A socket of its first host.
     pub fn socket(&self) -> UdpSocket {
         self.socket_of(0)
