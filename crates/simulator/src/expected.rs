@@ -22,3 +22,13 @@ pub fn legacy_rounds(first: RouterKind, second: RouterKind) -> Option<u32> {
     let place = |kind| RouterKind::TABLE.iter().position(|other| *other == kind);
     LEGACY_ROUNDS.get(place(first)?)?.get(place(second)?).copied()
 }
+
+/// Whether a peer whose carrier has the first kind of router and whose home the second gets through to one behind a
+/// home router of its own, as legacy peers. A datagram has to pass both, so the harder one decides.
+pub const LEGACY_BY_CARRIER: [(RouterKind, RouterKind, bool); 5] = [
+    (RouterKind::HomeRouter, RouterKind::HomeRouter, true),
+    (RouterKind::FullCone, RouterKind::HomeRouter, true),
+    (RouterKind::HomeRouter, RouterKind::FullCone, true),
+    (RouterKind::Hard, RouterKind::HomeRouter, false),
+    (RouterKind::HomeRouter, RouterKind::Hard, false),
+];

@@ -1,6 +1,6 @@
 //! Forgetting the flows of a network namespace, as `conntrack --flush` does.
 
-use std::io;
+use std::io::{self, Read as _, Write as _};
 
 use socket2::{Domain, Protocol, Socket, Type};
 
@@ -24,12 +24,14 @@ pub(crate) fn flush() -> io::Result<()> {
     message.extend(REQUEST_WITH_ANSWER.to_ne_bytes());
     // Sequence number and sender, which the kernel gives back; then any family, version 0, no resource.
     message.extend([0; 12]);
-    socket.send(&message)?;
-    let mut answer = [std::mem::MaybeUninit::uninit(); 256];
-    // The answer comes when it is done. It is a header and an error number, which is 0 or negative.
-    let length = socket.recv(&mut answer)?;
-    if length < 20 {
-        return Err(io::Error::other("a short answer of netfilter"));
+    (&socket).write_all(&message)?;
+    // The answer comes when it is done: a header, and an error number that is 0 or negative.
+    let mut answer = [0; 256];
+    let length = (&socket).read(&mut answer)?;
+    let error = answer[..length].get(16..20).and_then(|bytes| bytes.try_into().ok());
+    match error.map(i32::from_ne_bytes) {
+        Some(0) => Ok(()),
+        Some(error) => Err(io::Error::from_raw_os_error(error.saturating_neg())),
+        None => Err(io::Error::other("a short answer of netfilter")),
     }
-    Ok(())
 }

@@ -10,6 +10,9 @@ const SERVER: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(203, 0, 113,
 const PUBLIC: [IpAddr; 2] =
     [IpAddr::V4(Ipv4Addr::new(203, 0, 113, 10)), IpAddr::V4(Ipv4Addr::new(203, 0, 113, 11))];
 
+/// The outer address of every router that is behind another one.
+const CUSTOMER: IpAddr = IpAddr::V4(Ipv4Addr::new(100, 64, 0, 2));
+
 /// Enough for any answer of the server on any link here.
 const ANSWERED: Duration = Duration::from_secs(1);
 
@@ -43,7 +46,7 @@ impl Node for Program {
     }
 }
 
-/// One server, and two peers each behind a router of its own.
+/// One server, and two peers each behind routers of its own.
 #[derive(Debug)]
 pub(crate) struct World {
     pub(crate) simulation: Simulation<Program>,
@@ -51,17 +54,23 @@ pub(crate) struct World {
 }
 
 impl World {
-    /// Every router has a line like `line`; in each round the second peer sends `lag` after the first one.
-    pub(crate) fn new(seed: u64, kinds: [RouterKind; 2], line: Link, lag: Duration) -> Self {
+    /// Each peer is behind one router or several, the outermost of which, the first, has a line like `line`. In each
+    /// round the second peer sends `lag` after the first one.
+    pub(crate) fn new(seed: u64, kinds: [&[RouterKind]; 2], line: Link, lag: Duration) -> Self {
         let mut simulation = Simulation::new(seed);
         simulation.host(Attach::Wan, SERVER.ip(), Program::Server(Server::new()), Link::default());
         let mut number = 0_u8;
-        let peers = kinds.map(|kind| {
+        let peers = kinds.map(|kinds| {
+            let mut attach = (Attach::Wan, PUBLIC[usize::from(number)], line);
+            for kind in kinds {
+                let (network, address, uplink) = attach;
+                let router = simulation.router(network, address, *kind, uplink);
+                attach = (Attach::Behind(router), CUSTOMER, Link::default());
+            }
             let at_home = SocketAddr::from(([10, number, 0, 2], 40_000 + u16::from(number)));
-            let router = simulation.router(Attach::Wan, PUBLIC[usize::from(number)], kind, line);
             let peer = LegacyPeer::new(at_home, SERVER, lag * u32::from(number));
             number += 1;
-            simulation.host(Attach::Behind(router), at_home.ip(), Program::Peer(peer), Link::default())
+            simulation.host(attach.0, at_home.ip(), Program::Peer(peer), Link::default())
         });
         Self { simulation, peers }
     }
