@@ -51,7 +51,7 @@ pub fn introduce(peers: [&UdpPeer; 2], target: &str) -> [SocketAddr; 2] {
 ///
 /// # Panics
 ///
-/// Where either was told nothing in spite of [`ASKED_MAX`] times.
+/// Where either was told nothing after thirty times.
 pub fn introduce_over_losses(peers: [&UdpPeer; 2], target: &str) -> [SocketAddr; 2] {
     for peer in peers {
         let registered = (0..ASKED_MAX).any(|_| {

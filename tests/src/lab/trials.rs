@@ -45,8 +45,9 @@ pub struct Outcome {
 }
 
 impl Trials<'_> {
-    /// Runs `dial` for each try of each pair. It starts whatever peers it likes, waits for them, and says how long they
-    /// took to reach each other.
+    /// Runs `dial` for each try of each pair. It starts whatever peers it likes ([`Household::spawn`] for programs,
+    /// [`Household::peer`] for sockets), waits for them, and says how long they took to reach each other. Peers on free
+    /// ports and routers that have just forgotten everything make each try a fresh one.
     pub fn run(&self, lab: &Lab, mut dial: impl FnMut(&Try<'_>) -> Option<Duration>) -> Vec<Outcome> {
         let mut rng = Rng::with_seed(self.seed);
         let mut sides = [(); 2].map(|()| {
