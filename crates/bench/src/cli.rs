@@ -11,9 +11,10 @@ use crate::http::HttpArgs;
 use crate::http::bare::BareHttpArgs;
 use crate::interrupt::{Interrupted, unless_interrupted};
 use crate::mappings::MappingsArgs;
+use crate::scale::ScaleArgs;
 use crate::udp::UdpArgs;
 use crate::udp::echo::UdpEchoArgs;
-use crate::{compare, flood, http, mappings, udp};
+use crate::{compare, flood, http, mappings, scale, udp};
 
 /// Exit code of a program that a signal stopped, by custom of shells.
 const INTERRUPTED: u8 = 130;
@@ -40,6 +41,7 @@ enum Command {
     Compare(Compare),
     Mappings(MappingsArgs),
     Registrations(RegistrationsArgs),
+    Scale(ScaleArgs),
     Flood(FloodArgs),
 }
 
@@ -73,6 +75,7 @@ fn dispatch(command: &Command) -> anyhow::Result<()> {
         Command::Compare(Compare::Stun(args)) => measure(compare::stun(args)),
         Command::Mappings(args) => measure(mappings::run(args)),
         Command::Registrations(args) => measure(compare::registrations(args)),
+        Command::Scale(args) => measure(scale::run(args)),
         Command::Flood(args) => measure(flood::run(args)),
     }
 }

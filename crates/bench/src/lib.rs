@@ -24,6 +24,7 @@ mod pace;
 mod process;
 mod progress;
 mod report;
+mod scale;
 mod servers;
 mod tally;
 mod udp;

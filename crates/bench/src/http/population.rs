@@ -1,7 +1,7 @@
 //! Who has which file in a benchmark: names, hashes and callers, made from numbers.
 
 use std::fmt;
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, Ipv6Addr};
 
 /// Callers take their addresses from 198.18.0.0/15, the block set aside for benchmarks (RFC 2544, RFC 6890):
 /// no proxy, no private network and no host on the internet.
@@ -64,6 +64,13 @@ impl Mapping {
         let Self { file, caller } = Self::over(files, number);
         Self { file: File::known(file.0), caller }
     }
+}
+
+/// A peer of the crowd that has one file: an address of `2001:2::/48`, the block for benchmarks of IPv6 (RFC 5180).
+pub(crate) fn of_crowd(number: u64) -> Ipv6Addr {
+    const FIRST: u128 = 0x2001_0002_0000_0000_0000_0000_0000_0000;
+    // Not one behind the other: each is a customer of its own.
+    Ipv6Addr::from(FIRST + (u128::from(number) << 32) + 1)
 }
 
 fn caller(number: u64) -> Ipv4Addr {

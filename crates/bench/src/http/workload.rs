@@ -7,7 +7,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use serde::Deserialize;
 
-use super::population::{File, Mapping};
+use super::population::{File, Mapping, of_crowd};
 
 /// The kinds of request that a load is made of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -22,6 +22,9 @@ pub(crate) enum Mode {
 
 /// In [`Mode::Mixed`] one request of this many publishes.
 const MIXED_ADD_EVERY: u64 = 10;
+
+/// The file of the crowd. No other kind of load has its number.
+const CROWDED: File = File(80_000_000_000);
 
 /// The files that are filled before a measurement and asked for in it.
 #[derive(Debug, Clone, Copy)]
@@ -45,6 +48,8 @@ enum Kind {
     Publish { files: u64 },
     Lookup { files: u64, peers: u64 },
     Run { mode: Mode, known: Known, files: u64 },
+    JoinCrowd,
+    AskCrowd { answer: u64 },
 }
 
 /// A stream of requests. Each has a number, a *ticket*, and what it asks follows from that number alone.
@@ -113,6 +118,16 @@ impl Workload {
         Self::new(host, Kind::Run { mode, known, files }, first, u64::MAX)
     }
 
+    /// Publishes the file of the crowd by peers number `first` to `end`.
+    pub(crate) fn join_crowd(host: String, first: u64, end: u64) -> Self {
+        Self::new(host, Kind::JoinCrowd, first, end)
+    }
+
+    /// Looks the file of the crowd up, without end; so many peers are in each answer.
+    pub(crate) fn ask_crowd(host: String, answer: u64) -> Self {
+        Self::new(host, Kind::AskCrowd { answer }, 0, u64::MAX)
+    }
+
     fn new(host: String, kind: Kind, first: u64, end: u64) -> Self {
         Self { host, kind, next: AtomicU64::new(first), end, returned: Mutex::default() }
     }
@@ -131,7 +146,7 @@ impl Workload {
     /// Whether a 503 is to be asked again later. It is where all requests must be answered in the end; in a
     /// measurement it is an error.
     pub(crate) fn is_patient(&self) -> bool {
-        matches!(self.kind, Kind::Fill(_) | Kind::Publish { .. })
+        matches!(self.kind, Kind::Fill(_) | Kind::Publish { .. } | Kind::JoinCrowd)
     }
 
     /// Takes a request back, to be given out again.
@@ -149,6 +164,8 @@ impl Workload {
             Kind::Fill(known) => self.add(Mapping::known(known.files, ticket), output),
             Kind::Lookup { files, peers } => self.peers(File(ticket * files / self.end), peers, output),
             Kind::Run { mode: Mode::Peers, known, .. } => self.known_peers(ticket, known, output),
+            Kind::JoinCrowd => self.add_as(CROWDED, of_crowd(ticket), output),
+            Kind::AskCrowd { answer } => self.peers(CROWDED, answer, output),
             Kind::Publish { files } | Kind::Run { mode: Mode::Add, files, .. } => {
                 self.add(Mapping::over(files, ticket), output)
             }
@@ -173,6 +190,15 @@ impl Workload {
     }
 
     fn add(&self, Mapping { file, caller }: Mapping, output: &mut Vec<u8>) -> io::Result<Expected> {
+        self.add_as(file, caller, output)
+    }
+
+    fn add_as(
+        &self,
+        file: File,
+        caller: impl std::fmt::Display,
+        output: &mut Vec<u8>,
+    ) -> io::Result<Expected> {
         write!(
             output,
             "POST /add?filename={file}&hash={} HTTP/1.1\r\nHost: {}\r\nX-Forwarded-For: {caller}\r\nContent-Length: 0\r\n\r\n",

@@ -1,0 +1,239 @@
+//! `bench scale`: what a lookup costs where there is much, against where there is little.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::Args;
+use serde::Serialize;
+
+use crate::cli::length;
+use crate::figures::{float, median, milliseconds, thousands};
+use crate::http::load::Load;
+use crate::http::workload::{Known, Mode, Workload};
+use crate::http::{self, bare};
+use crate::report::{Circumstances, Report, Table};
+use crate::servers::{Store, Tracker};
+use crate::tally::Outcome;
+
+const EXAMPLES: &str = "\
+Examples:
+  bench scale
+  bench scale --store redis --mappings 1000000 --report docs/benchmarks";
+
+/// Ask a small and a large tracker in turns
+///
+/// Starts two trackers beside this program, each on an empty store of its own: one with 10,000 mappings and a file of 100
+/// peers, one with very many mappings and a file of very many peers. Then `GET /peers` is measured on both in turns: of files
+/// of 20 peers, and of the one file, of which an answer has 100. First as fast as they go, then at half of the
+/// small one's rate as an open loop: the latencies are of that. Everything is removed afterwards.
+#[derive(Debug, Args)]
+#[command(verbatim_doc_comment, after_help = EXAMPLES)]
+pub(crate) struct ScaleArgs {
+    /// Where the trackers keep them
+    #[arg(long, value_enum, default_value_t = Store::Embedded)]
+    store: Store,
+    /// Mappings of the large tracker besides those of the one file
+    #[arg(long, default_value_t = 10_000_000, value_parser = clap::value_parser!(u64).range(10_000..=1_000_000_000))]
+    mappings: u64,
+    /// Peers of the one file on the large tracker
+    #[arg(long, default_value_t = 1_000_000, value_parser = clap::value_parser!(u64).range(100..=2_000_000))]
+    peers: u64,
+    /// How often each is measured
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..=100))]
+    rounds: u16,
+    /// How long each is measured in a round, as fast as it goes and at half of that: 500ms, 5s, 1m
+    #[arg(long, default_value = "3s", value_parser = length)]
+    duration: Duration,
+    /// Connections that are open at the same time
+    #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u16).range(1..=10_000))]
+    connections: u16,
+    /// Write DATE-scale-STORE.md and .json into this directory
+    #[arg(long, value_name = "DIR")]
+    report: Option<PathBuf>,
+}
+
+/// Mappings of the small tracker.
+const FEW_MAPPINGS: u64 = 10_000;
+/// Peers of the one file on the small tracker, and in an answer.
+const FEW_PEERS: u64 = 100;
+const PEERS_PER_FILE: u64 = 20;
+/// The files of 20 peers that are asked for.
+const KNOWN: Known = Known { files: 50, peers: bare::PEERS };
+/// Requests on the way for each connection while filling: what actix-web takes at once.
+const DEPTH: usize = 16;
+
+/// What is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+enum Question {
+    Files,
+    Crowd,
+}
+
+#[derive(Debug, Serialize)]
+struct Sample {
+    question: Question,
+    large: bool,
+    round: u16,
+    top_per_second: f64,
+    /// Of the open loop.
+    at_half: Outcome,
+}
+
+/// A tracker and how much it has.
+struct Filled {
+    tracker: Tracker,
+    mappings: u64,
+    peers: u64,
+}
+
+/// Runs the measurement, prints it, and writes it where asked.
+pub(crate) async fn run(args: &ScaleArgs) -> anyhow::Result<()> {
+    let circumstances = Circumstances::now();
+    let small = fill(args, FEW_MAPPINGS, FEW_PEERS).await?;
+    let large = fill(args, args.mappings, args.peers).await?;
+    let mut samples = Vec::new();
+    for round in 1..=args.rounds {
+        for question in [Question::Files, Question::Crowd] {
+            let top = ask(args, &small, question, None).await?.per_second;
+            for filled in [&small, &large] {
+                let large = filled.peers != FEW_PEERS;
+                let top_per_second =
+                    if large { ask(args, filled, question, None).await?.per_second } else { top };
+                let at_half = ask(args, filled, question, Some(top / 2.0)).await?;
+                samples.push(Sample { question, large, round, top_per_second, at_half });
+            }
+        }
+    }
+    let table = table(args, &samples).render();
+    println!("{}\n{table}", circumstances.describe());
+    if let Some(directory) = &args.report {
+        let kind = match args.store {
+            Store::Embedded => "scale-embedded",
+            Store::Redis => "scale-redis",
+        };
+        Report {
+            kind,
+            title: "A lookup where there is much",
+            circumstances: &circumstances,
+            body: &format!("{table}\n{NOTES}"),
+            figures: &samples,
+            charts: &[],
+            curves: &[],
+        }
+        .write(directory)?;
+    }
+    let errors: u64 = samples.iter().map(|sample| sample.at_half.errors()).sum();
+    anyhow::ensure!(errors == 0, "{errors} requests went wrong");
+    Ok(())
+}
+
+async fn fill(args: &ScaleArgs, mappings: u64, peers: u64) -> anyhow::Result<Filled> {
+    let tracker = Tracker::start(args.store).await?;
+    let (host, address) = (tracker.address().to_string(), tracker.address());
+    let load = Load { address, connections: usize::from(args.connections), depth: DEPTH };
+    http::fill(&load, &host, KNOWN).await?;
+    let files = mappings.div_ceil(PEERS_PER_FILE);
+    let publish = Arc::new(Workload::publish(host.clone(), files, mappings));
+    load.run_all(&format!("publishing {mappings}"), &publish, mappings).await?;
+    let join = Arc::new(Workload::join_crowd(host, 0, peers));
+    load.run_all(&format!("a file of {peers} peers"), &join, peers).await?;
+    Ok(Filled { tracker, mappings, peers })
+}
+
+async fn ask(
+    args: &ScaleArgs,
+    filled: &Filled,
+    question: Question,
+    rate: Option<f64>,
+) -> anyhow::Result<Outcome> {
+    let address = filled.tracker.address();
+    let load = Load { address, connections: usize::from(args.connections), depth: 1 };
+    let workload = Arc::new(match question {
+        Question::Files => Workload::endless(address.to_string(), Mode::Peers, KNOWN, 1, 0),
+        Question::Crowd => Workload::ask_crowd(address.to_string(), FEW_PEERS),
+    });
+    let what = format!("{} mappings, a file of {} peers: {question:?}", filled.mappings, filled.peers);
+    load.run_for(&what, &workload, args.duration, rate).await
+}
+
+fn table(args: &ScaleArgs, samples: &[Sample]) -> Table {
+    let mut table = Table::new(
+        1,
+        ["asked for", "requests/s at most", "at", "p50 ms", "p99 ms", "x small", "p99.9 ms", "unsent"],
+    );
+    for question in [Question::Files, Question::Crowd] {
+        let of = |large: bool, value: fn(&Sample) -> f64| {
+            let values = samples.iter().filter(|it| it.question == question && it.large == large).map(value);
+            median(values).unwrap_or_default()
+        };
+        let p99 = |sample: &Sample| sample.at_half.latency.p99_us;
+        for large in [false, true] {
+            let (mappings, peers) =
+                if large { (args.mappings, args.peers) } else { (FEW_MAPPINGS, FEW_PEERS) };
+            let what = match question {
+                Question::Files => {
+                    format!("files of 20 peers, among {} mappings", thousands(float(mappings)))
+                }
+                Question::Crowd => format!("a file of {} peers", thousands(float(peers))),
+            };
+            let unsent = |sample: &Sample| float(sample.at_half.unsent);
+            table.row([
+                what,
+                thousands(of(large, |sample| sample.top_per_second)),
+                thousands(of(large, |sample| sample.at_half.per_second)),
+                milliseconds(of(large, |sample| sample.at_half.latency.p50_us)),
+                milliseconds(of(large, p99)),
+                format!("{:.2}", of(large, p99) / of(false, p99)),
+                milliseconds(of(large, |sample| sample.at_half.latency.p999_us)),
+                thousands(of(large, unsent)),
+            ]);
+        }
+    }
+    table
+}
+
+const NOTES: &str = "## How to read it\n\n\
+    * Both trackers run at the same time, each on a store of its own, and are asked in turns; medians over the rounds.\n\
+    * **at** is half of what the small tracker answers at most in the same round, as an open loop: requests are sent at fixed \
+    times, and a latency counts from the time that a request was due.\n\
+    * **x small** is the p99 against that of the small tracker.\n\
+    * Every answer was checked: all 20 peers of a file, 100 of the one file.\n";
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a failed step fails the test")]
+
+    use super::*;
+    use crate::tally::SharedTally;
+
+    #[test]
+    fn the_table_holds_the_large_against_the_small() {
+        let args = ScaleArgs {
+            store: Store::Embedded,
+            mappings: 20_000,
+            peers: 300,
+            rounds: 1,
+            duration: Duration::from_secs(1),
+            connections: 1,
+            report: None,
+        };
+        let sample = |question, large, p99_us| {
+            let mut at_half = SharedTally::new().unwrap().outcome(0);
+            at_half.latency.p99_us = p99_us;
+            Sample { question, large, round: 1, top_per_second: 1_000.0, at_half }
+        };
+        let samples = [
+            sample(Question::Files, false, 2_000.0),
+            sample(Question::Files, true, 3_000.0),
+            sample(Question::Crowd, false, 1_000.0),
+            sample(Question::Crowd, true, 1_100.0),
+        ];
+        let text = table(&args, &samples).render();
+        let ratios: Vec<&str> =
+            text.lines().skip(2).filter_map(|line| line.split('|').nth(6)).map(str::trim).collect();
+        assert_eq!(ratios, ["1.00", "1.50", "1.00", "1.10"]);
+        assert!(text.contains("a file of 300 peers") && text.contains("among 20,000 mappings"), "{text}");
+    }
+}
