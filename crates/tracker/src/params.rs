@@ -123,11 +123,18 @@ struct Refused;
 /// `a=1&b=2` with `+` for a blank and percent escapes (WHATWG URL Standard, application/x-www-form-urlencoded),
 /// but strict about UTF-8: a name must not change on the way.
 fn read_form(form: &[u8], place: Place, params: &mut Vec<Param>) {
+    // Most have nothing to undo, and to see that for all of them at once costs next to nothing.
+    let plain = !form.contains(&b'%') && !form.contains(&b'+');
     for pair in form.split(|byte| *byte == b'&').filter(|pair| !pair.is_empty()) {
         let mut halves = pair.splitn(2, |byte| *byte == b'=');
         let (name, value) = (halves.next().unwrap_or_default(), halves.next().unwrap_or_default());
-        let name = String::from_utf8_lossy(&unescape(name)).into_owned();
-        let value = String::from_utf8(unescape(value).into_owned()).map_or(Given::NoUtf8, Given::Text);
+        let (name, value) = if plain {
+            (Cow::Borrowed(name), Cow::Borrowed(value))
+        } else {
+            (unescape(name), unescape(value))
+        };
+        let name = String::from_utf8_lossy(&name).into_owned();
+        let value = String::from_utf8(value.into_owned()).map_or(Given::NoUtf8, Given::Text);
         params.push(Param { name, place, value });
     }
 }

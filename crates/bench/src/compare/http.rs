@@ -27,9 +27,9 @@ Examples:
 /// Measure the tracker on both stores against the bare limit
 ///
 /// Starts, in turns and each fresh in every round: the bare limit (`bench bare-http`), the `tracker` beside this
-/// program on its embedded store, and the same on a `redis-server` of its own. Each gets 50 files of 20 peers
-/// (the bare limit: one), then `GET /peers` of these and `POST /add` of new mappings over 10,000 other files are
-/// measured. All of them listen on free ports, and their data goes to temporary directories.
+/// program on its embedded store, and the same on a `redis-server` of its own. Each gets 10,000 files of 20 peers
+/// (the bare limit: one), then `GET /peers` of 50 of these (hot), of all of these (cold: none is asked for often) and
+/// `POST /add` of new mappings over 10,000 other files are measured. All of them listen on free ports, and their data goes to temporary directories.
 ///
 /// The table shows the median over the rounds: requests a second, CPU time of each server process a request,
 /// and both as a ratio to the bare limit in the same round.
@@ -54,12 +54,17 @@ pub(crate) struct CompareHttpArgs {
 const WARM_UP: Duration = Duration::from_secs(1);
 /// Files that `POST /add` goes round over.
 const FILES: u64 = 10_000;
-/// Files that `GET /peers` goes round over.
-const KNOWN_FILES: u64 = 50;
+/// Files that `GET /peers` goes round over where they are hot.
+const HOT_FILES: u64 = 50;
+/// The same where they are cold: a file comes again after a second or more.
+const COLD_FILES: u64 = 10_000;
 
 const GET: &str = "GET /peers";
+const COLD: &str = "GET /peers, cold";
 const POST: &str = "POST /add";
-const OPERATIONS: [(&str, Mode); 2] = [(GET, Mode::Peers), (POST, Mode::Add)];
+/// What is measured, and over how many known files.
+const OPERATIONS: [(&str, Mode, u64); 3] =
+    [(GET, Mode::Peers, HOT_FILES), (COLD, Mode::Peers, COLD_FILES), (POST, Mode::Add, HOT_FILES)];
 
 const BARE: &str = "bare actix-web";
 const EMBEDDED: &str = "tracker, embedded";
@@ -107,8 +112,8 @@ impl Server {
         }
     }
 
-    fn known(&self) -> Known {
-        let files = if matches!(self, Self::Bare(..)) { 1 } else { KNOWN_FILES };
+    fn known(&self, files: u64) -> Known {
+        let files = if matches!(self, Self::Bare(..)) { 1 } else { files };
         Known { files, peers: http::bare::PEERS }
     }
 
@@ -144,7 +149,7 @@ pub(crate) async fn run(args: &CompareHttpArgs) -> anyhow::Result<()> {
     let is_limit = |sample: &Sample, other: &Sample| {
         other.round == sample.round && other.operation == sample.operation && other.server == BARE
     };
-    let rows = summarize(&samples, &OPERATIONS.map(|(name, _)| name), &SERVERS, is_limit);
+    let rows = summarize(&samples, &OPERATIONS.map(|(name, ..)| name), &SERVERS, is_limit);
     let table = table(&rows).render();
     println!("{}\n{table}", circumstances.describe());
     if let Some(directory) = &args.report {
@@ -173,12 +178,12 @@ pub(crate) async fn run(args: &CompareHttpArgs) -> anyhow::Result<()> {
 async fn measure(name: &'static str, round: u16, args: &CompareHttpArgs) -> anyhow::Result<Vec<Sample>> {
     let mut server = Server::start(name).await?;
     let load = Load { address: server.address(), connections: usize::from(args.connections), depth: 1 };
-    let (host, known) = (server.address().to_string(), server.known());
-    http::fill(&load, &host, known).await?;
+    let host = server.address().to_string();
+    http::fill(&load, &host, server.known(COLD_FILES)).await?;
     let mut samples = Vec::new();
-    for (operation, mode) in OPERATIONS {
+    for (operation, mode, files) in OPERATIONS {
         let what = format!("round {round}/{}: {name}, {operation}", args.rounds);
-        let workload = Arc::new(Workload::endless(host.clone(), mode, known, FILES, 0));
+        let workload = Arc::new(Workload::endless(host.clone(), mode, server.known(files), FILES, 0));
         load.run_for(&what, &workload, WARM_UP, None).await?;
         let meter = Meter::start(&server.processes())?;
         let outcome = load.run_for(&what, &workload, args.duration, None).await?;
@@ -190,7 +195,7 @@ async fn measure(name: &'static str, round: u16, args: &CompareHttpArgs) -> anyh
 }
 
 fn original(operation: &str) -> f64 {
-    if operation == GET { ORIGINAL_GET } else { ORIGINAL_POST }
+    if operation == POST { ORIGINAL_POST } else { ORIGINAL_GET }
 }
 
 fn table(rows: &[Row]) -> Table {
@@ -259,7 +264,8 @@ fn method(args: &CompareHttpArgs) -> String {
     format!(
         "{} keep-alive connections in a closed loop from one thread of the same machine; {} rounds of {:?} for each \
          operation after a warm-up of {WARM_UP:?}, every server fresh in each round and in turns; medians over the \
-         rounds. `GET /peers` asks for {KNOWN_FILES} files in rotation, each with {} peers, and gets all of them. \
+         rounds. `GET /peers` asks for {HOT_FILES} files in rotation, or for {COLD_FILES}, each with {} peers, and gets all of \
+         them. \
          `POST /add` stores a new mapping with every request, from many callers, over {FILES} files. Every answer \
          was checked.\n",
         args.connections,
