@@ -105,6 +105,11 @@ impl Lab {
 }
 
 impl Household {
+    /// Runs `work` on its host, as [`Namespace::run`] does.
+    pub fn run<T: Send>(&self, work: impl FnOnce() -> T + Send) -> T {
+        self.host.run(work)
+    }
+
     /// A socket of its host.
     pub fn socket(&self) -> UdpSocket {
         self.host.run(|| UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0))).expect("a free port")

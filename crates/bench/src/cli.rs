@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 
-use crate::compare::{CompareHttpArgs, CompareUdpArgs, RegistrationsArgs};
+use crate::compare::{CompareHttpArgs, CompareStunArgs, CompareUdpArgs, RegistrationsArgs};
 use crate::flood::FloodArgs;
 use crate::http::HttpArgs;
 use crate::http::bare::BareHttpArgs;
@@ -48,6 +48,7 @@ enum Command {
 enum Compare {
     Http(CompareHttpArgs),
     Udp(CompareUdpArgs),
+    Stun(CompareStunArgs),
 }
 
 /// Runs what the command line asks for, and says on standard error what went wrong.
@@ -69,6 +70,7 @@ fn dispatch(command: &Command) -> anyhow::Result<()> {
         Command::Udp(args) => measure(udp::run(args)),
         Command::Compare(Compare::Http(args)) => measure(compare::http(args)),
         Command::Compare(Compare::Udp(args)) => measure(compare::udp(args)),
+        Command::Compare(Compare::Stun(args)) => measure(compare::stun(args)),
         Command::Mappings(args) => measure(mappings::run(args)),
         Command::Registrations(args) => measure(compare::registrations(args)),
         Command::Flood(args) => measure(flood::run(args)),

@@ -1,5 +1,5 @@
 //! The model that every other crate speaks: peers and their addresses, file names, content hashes, limits,
-//! Redis keys and the datagram codec.
+//! Redis keys and the codecs of what comes in a datagram.
 //!
 //! Pure by rule: no I/O, no clock and no randomness in here. Whatever comes from outside becomes one of these
 //! types or an [`Invalid`] that says what is allowed; past this point nobody validates again.
@@ -15,6 +15,7 @@ mod network;
 mod owner;
 mod peer;
 mod peer_id;
+pub mod stun;
 
 pub use content_hash::ContentHash;
 pub use file_name::FileName;

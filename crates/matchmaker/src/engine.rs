@@ -5,13 +5,16 @@ use parking_lot::Mutex;
 use peer_core::Peer;
 use peer_core::datagram::{Malformed, Reply, Request};
 use peer_core::limits::REGISTRATION_TTL_MS;
+use peer_core::stun::is_stun;
 
 use crate::buckets::SharedBucket;
+use crate::endpoints::Endpoints;
 use crate::limits::{Legacy, LegacyLimits};
 use crate::outbox::{Outbox, Via};
 use crate::outcome::Outcome;
 use crate::registrations::{Registrations, Room, Target};
 use crate::shard::Shard;
+use crate::stun::{BadPair, Stun, StunSettings};
 
 /// Parts of the state, each under a lock of its own, so that the threads of several sockets seldom meet.
 const SHARDS: u32 = 64;
@@ -46,6 +49,8 @@ pub struct Engine {
     hasher: RandomState,
     unregistered: SharedBucket,
     off: bool,
+    endpoints: Endpoints,
+    stun: Option<Stun>,
 }
 
 impl Engine {
@@ -53,8 +58,8 @@ impl Engine {
     pub fn new(max_clients: u32, legacy: Legacy) -> Self {
         let shards = if max_clients < SHARDED_FROM { 1 } else { SHARDS };
         let limits = match legacy {
-            Legacy::Limited(limits) => Some(limits),
-            Legacy::On | Legacy::Off => None,
+            Legacy::Limited(limits) | Legacy::Off(limits) => Some(limits),
+            Legacy::On => None,
         };
         let shard = |index| {
             let registrations = Registrations::new(Room {
@@ -68,8 +73,27 @@ impl Engine {
             shards: (0..shards).map(shard).collect(),
             hasher: RandomState::new(),
             unregistered: SharedBucket::default(),
-            off: legacy == Legacy::Off,
+            off: matches!(legacy, Legacy::Off(_)),
+            endpoints: Endpoints::default(),
+            stun: None,
         }
+    }
+
+    /// The same, knowing the sockets that it speaks by.
+    #[must_use]
+    pub fn with_endpoints(mut self, endpoints: Endpoints) -> Self {
+        self.endpoints = endpoints;
+        self
+    }
+
+    /// The same, answering STUN as well. Its sockets have to be known to it where there are pairs.
+    pub fn with_stun(mut self, settings: &StunSettings) -> Result<Self, BadPair> {
+        self.stun = Some(Stun::new(settings, &self.endpoints)?);
+        Ok(self)
+    }
+
+    pub(crate) fn endpoints(&self) -> &Endpoints {
+        &self.endpoints
     }
 
     /// Registrations that are kept, with some that expired just now.
@@ -85,8 +109,13 @@ impl Engine {
     /// Takes one datagram and puts the answers into `out`.
     pub fn handle(&self, now_us: u64, arrival: Arrival, datagram: &[u8], out: &mut Outbox) -> Outcome {
         let from = canonical(arrival.from);
-        if is_bogus(from, &arrival) {
+        if is_bogus(from) || self.endpoints.is_ourselves(from, &arrival) {
             return Outcome::BogusSource;
+        }
+        if let Some(stun) = &self.stun
+            && is_stun(datagram)
+        {
+            return self.answer_stun(stun, now_us, &arrival, from, datagram, out);
         }
         if self.off {
             return Outcome::LegacyOff;
@@ -228,6 +257,15 @@ impl Engine {
         Ok(Admitted { registered, limits: Some(limits) })
     }
 
+    /// Whether a source may be sent one more answer, of `sent` bytes for `received`, registered or not. Charges it.
+    pub(crate) fn may_send(&self, now_us: u64, ip: IpAddr, received: usize, sent: usize) -> bool {
+        let source = self.source_hash(ip, self.hash(ip));
+        self.shard(source).is_some_and(|mut shard| {
+            shard.limits_of(ip).is_none()
+                || shard.may_answer(source, now_us) && shard.may_send(source, received, sent, now_us)
+        })
+    }
+
     /// What an admitted sender was charged for is not sent after all: its target is asked for too often.
     fn give_back(&self, now_us: u64, sender: &Sender, sent: usize, admitted: Admitted) {
         let (Some(limits), false) = (admitted.limits, admitted.registered) else { return };
@@ -308,11 +346,9 @@ fn canonical(addr: SocketAddr) -> SocketAddr {
     SocketAddr::new(addr.ip().to_canonical(), addr.port())
 }
 
-/// Port 0 cannot be answered, no host has a multicast or broadcast address, and what seems to come from ourselves
-/// was forged to make us talk to ourselves.
-fn is_bogus(from: SocketAddr, arrival: &Arrival) -> bool {
-    let ourselves = arrival.local.map(|ip| SocketAddr::new(ip.to_canonical(), arrival.local_port));
-    from.port() == 0 || Peer::new(from.ip()).is_err() || Some(from) == ourselves
+/// Port 0 cannot be answered, and no host has a multicast or broadcast address.
+fn is_bogus(from: SocketAddr) -> bool {
+    from.port() == 0 || Peer::new(from.ip()).is_err()
 }
 
 #[cfg(test)]

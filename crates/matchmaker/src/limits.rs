@@ -58,11 +58,11 @@ pub enum Legacy {
     On,
     /// Answered within limits.
     Limited(LegacyLimits),
-    /// Not answered.
-    Off,
+    /// Not answered. The limits are those of what else is.
+    Off(LegacyLimits),
 }
 
-/// The limits of [`Legacy::Limited`], each per what it names.
+/// The limits of [`Legacy::Limited`], each per what it names. Those of a source hold for STUN too.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LegacyLimits {
     /// Answers to a source: an IPv4 address or an IPv6 /64.

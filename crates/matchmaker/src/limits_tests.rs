@@ -164,7 +164,9 @@ fn loopback_is_exempt_unless_it_is_told_otherwise() {
 
 #[test]
 fn on_has_no_limits_and_off_answers_nothing() {
-    for (legacy, expected) in [(Legacy::On, Outcome::Registered), (Legacy::Off, Outcome::LegacyOff)] {
+    for (legacy, expected) in
+        [(Legacy::On, Outcome::Registered), (Legacy::Off(LegacyLimits::default()), Outcome::LegacyOff)]
+    {
         let engine = Engine::new(10, legacy);
         let arrival = Arrival { from: addr(1), socket: 0, local: None, local_port: 12_345 };
         for _ in 0..5_000 {

@@ -1,16 +1,17 @@
-use std::net::{SocketAddr, TcpListener};
+use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use prometheus_client::registry::Registry;
 use service::admin::{self, log_listening};
-use service::{Failure, Shutdown, bind_udp};
+use service::settings::catalogue::{MATCHMAKER_ALT_PORT, MATCHMAKER_STUN_OTHER};
+use service::{Failure, ListenAddrs, Shutdown, bind_udp};
 use socket2::SockRef;
 
-use crate::Engine;
 use crate::metrics::Metrics;
 use crate::settings::MatchmakerSettings;
 use crate::socket::{self, Listener, Shared};
+use crate::{Endpoints, Engine};
 
 /// Receive buffer that is asked for, in bytes: room for bursts while we are not on a core.
 const RECEIVE_BUFFER_BYTES: usize = 4 << 20;
@@ -29,6 +30,8 @@ const TICKS_PER_SUMMARY: u32 = 10;
 /// A matchmaker whose sockets are bound.
 pub struct Matchmaker {
     shared: Arc<Shared>,
+    /// Listeners on main ports; those behind them are on the alternate port.
+    mains: usize,
     admin_listeners: Vec<TcpListener>,
     metrics: Arc<Registry>,
 }
@@ -38,32 +41,37 @@ impl Matchmaker {
     pub fn bind(settings: &MatchmakerSettings) -> Result<Self, Failure> {
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         let threads = cores.saturating_sub(SPARE_CORES).clamp(1, THREADS_MAX);
-        let mut listeners = Vec::new();
-        for sockets in bind_udp(&settings.listen, threads, RECEIVE_BUFFER_BYTES)? {
-            sockets.first().into_iter().for_each(check_receive_buffer);
-            listeners.push(Listener::new(sockets).map_err(|error| Failure::run("matchmaker", error))?);
+        let mut listeners = bind(&settings.listen, threads)?;
+        let mains = listeners.len();
+        if let Some(port) = settings.alt_port {
+            // A peer asks there once, where it asks the main port again and again.
+            listeners.extend(bind(&settings.listen.at_port(port, &MATCHMAKER_ALT_PORT), 1)?);
+        }
+        let addrs: Vec<SocketAddr> = listeners.iter().map(Listener::addr).collect();
+        let (main, alt) = addrs.split_at(mains);
+        let mut engine =
+            Engine::new(settings.max_clients, settings.legacy).with_endpoints(Endpoints::new(main, alt));
+        if let Some(stun) = &settings.stun {
+            engine = engine.with_stun(stun).map_err(|bad| Failure::run(MATCHMAKER_STUN_OTHER.name, bad))?;
         }
         let admin_listeners = settings.admin.bind()?;
         let mut metrics = Registry::default();
-        let shared = Shared {
-            listeners,
-            engine: Engine::new(settings.max_clients, settings.legacy),
-            metrics: Metrics::register(&mut metrics),
-            start: Instant::now(),
-        };
-        Ok(Self { shared: Arc::new(shared), admin_listeners, metrics: Arc::new(metrics) })
+        let shared =
+            Shared { listeners, engine, metrics: Metrics::register(&mut metrics), start: Instant::now() };
+        Ok(Self { shared: Arc::new(shared), mains, admin_listeners, metrics: Arc::new(metrics) })
     }
 
-    /// The addresses that are bound.
+    /// The addresses that are bound on main ports.
     pub fn addrs(&self) -> Vec<SocketAddr> {
-        self.shared.listeners.iter().map(Listener::addr).collect()
+        self.shared.listeners.iter().take(self.mains).map(Listener::addr).collect()
     }
 
     /// Serves until `shutdown`. A failure of any part ends the others too.
     pub async fn run(self, shutdown: Shutdown) -> Result<(), Failure> {
         let mut parts = tokio::task::JoinSet::new();
         for (index, listener) in self.shared.listeners.iter().enumerate() {
-            log_listening("matchmaker", Some(listener.addr()));
+            let service = if index < self.mains { "matchmaker" } else { "matchmaker-alt" };
+            log_listening(service, Some(listener.addr()));
             for thread in 0..listener.threads() {
                 let (shared, shutdown) = (Arc::clone(&self.shared), shutdown.clone());
                 // It waits in the kernel, not in the runtime: a poll would cost a system call a batch.
@@ -90,6 +98,16 @@ impl Matchmaker {
     }
 }
 
+/// Sockets on all of `addrs`, `threads` for each address.
+fn bind(addrs: &ListenAddrs, threads: usize) -> Result<Vec<Listener>, Failure> {
+    let bound = bind_udp(addrs, threads, RECEIVE_BUFFER_BYTES)?.into_iter();
+    let listener = |sockets: Vec<UdpSocket>| {
+        sockets.first().into_iter().for_each(check_receive_buffer);
+        Listener::new(sockets).map_err(|error| Failure::run("matchmaker", error))
+    };
+    bound.map(listener).collect()
+}
+
 async fn tick(shared: Arc<Shared>, shutdown: Shutdown) -> Result<(), Failure> {
     let mut interval = tokio::time::interval(TICK);
     let (mut ticks, mut last_drops) = (0_u32, 0_u64);
@@ -110,7 +128,7 @@ async fn tick(shared: Arc<Shared>, shutdown: Shutdown) -> Result<(), Failure> {
     }
 }
 
-fn check_receive_buffer(socket: &std::net::UdpSocket) {
+fn check_receive_buffer(socket: &UdpSocket) {
     // Linux tells twice of what it grants, the other half being for its own records (socket(7)).
     let granted = SockRef::from(socket).recv_buffer_size().unwrap_or(0) / 2;
     if granted < RECEIVE_BUFFER_LEAST_BYTES {

@@ -10,7 +10,7 @@ use prometheus_client::registry::Registry;
 use crate::Outcome;
 
 /// Every outcome with its label.
-const OUTCOMES: [(Outcome, &str); 15] = [
+const OUTCOMES: [(Outcome, &str); 20] = [
     (Outcome::Registered, "registered"),
     (Outcome::Matched, "matched"),
     (Outcome::NotFound, "not_found"),
@@ -26,6 +26,11 @@ const OUTCOMES: [(Outcome, &str); 15] = [
     (Outcome::PairLimit, "pair_limit"),
     (Outcome::TargetLimit, "target_limit"),
     (Outcome::UnregisteredLimit, "unregistered_limit"),
+    (Outcome::StunAnswered, "stun_answered"),
+    (Outcome::StunRefused, "stun_refused"),
+    (Outcome::StunIgnored, "stun_ignored"),
+    (Outcome::StunMalformed, "stun_malformed"),
+    (Outcome::StunLimit, "stun_limit"),
 ];
 
 /// What a thread counts between two batches, so that the threads do not fight over the counters.

@@ -40,8 +40,13 @@ pub struct Outgoing<'a> {
 
 impl Outbox {
     pub(crate) fn push(&mut self, to: SocketAddr, via: Via, reply: Reply<'_>) {
+        self.push_with(to, via, |bytes| reply.encode(bytes));
+    }
+
+    /// A datagram that `encode` appends to the bytes of those before it.
+    pub(crate) fn push_with(&mut self, to: SocketAddr, via: Via, encode: impl FnOnce(&mut Vec<u8>)) {
         let start = self.bytes.len();
-        reply.encode(&mut self.bytes);
+        encode(&mut self.bytes);
         self.queued.push(Queued { to, via, range: start..self.bytes.len() });
     }
 

@@ -32,6 +32,16 @@ pub enum Outcome {
     TargetLimit,
     /// Not answered: sources that are not registered ask for more than they may, in bytes or together.
     UnregisteredLimit,
+    /// A STUN request that was told where it came from.
+    StunAnswered,
+    /// A STUN request that was told which of its attributes are not understood.
+    StunRefused,
+    /// Not answered: a STUN message that is no Binding request.
+    StunIgnored,
+    /// Not answered: a STUN message that contradicts itself.
+    StunMalformed,
+    /// Not answered: the source asked by STUN for more than its rate, or for more bytes than it sent.
+    StunLimit,
 }
 
 impl Outcome {
@@ -39,7 +49,13 @@ impl Outcome {
     pub(crate) fn is_drop(self) -> bool {
         !matches!(
             self,
-            Self::Registered | Self::Matched | Self::NotFound | Self::MissingTarget | Self::UnknownType
+            Self::Registered
+                | Self::Matched
+                | Self::NotFound
+                | Self::MissingTarget
+                | Self::UnknownType
+                | Self::StunAnswered
+                | Self::StunRefused
         )
     }
 }

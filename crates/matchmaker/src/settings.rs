@@ -1,14 +1,18 @@
+use std::net::IpAddr;
+use std::str::FromStr;
+
 use service::admin::AdminAddrs;
 use service::settings::catalogue::{
-    MATCHMAKER_ADMIN_LISTEN, MATCHMAKER_LEGACY, MATCHMAKER_LIMIT_LOOPBACK, MATCHMAKER_LISTEN,
-    MATCHMAKER_PAIR_RATE, MATCHMAKER_SOURCE_RATE, MATCHMAKER_TARGET_RATE,
-    MATCHMAKER_UNREGISTERED_BURST_BYTES, MATCHMAKER_UNREGISTERED_RATE, MATCHMAKER_UNREGISTERED_TARGET_RATE,
-    MAX_CLIENTS,
+    MATCHMAKER_ADMIN_LISTEN, MATCHMAKER_ALT_PORT, MATCHMAKER_LEGACY, MATCHMAKER_LIMIT_LOOPBACK,
+    MATCHMAKER_LISTEN, MATCHMAKER_PAIR_RATE, MATCHMAKER_SOURCE_RATE, MATCHMAKER_STUN, MATCHMAKER_STUN_OTHER,
+    MATCHMAKER_STUN_SOFTWARE, MATCHMAKER_TARGET_RATE, MATCHMAKER_UNREGISTERED_BURST_BYTES,
+    MATCHMAKER_UNREGISTERED_RATE, MATCHMAKER_UNREGISTERED_TARGET_RATE, MAX_CLIENTS,
 };
-use service::settings::{BadSetting, Settings};
+use service::settings::{BadSetting, Setting, Settings};
 use service::{Flags, ListenAddrs};
 
 use crate::limits::{Legacy, LegacyLimits};
+use crate::stun::{STUN_PAIRS_MAX, StunSettings};
 
 /// Most registrations that may be asked for: they are numbered in 32 bits, and memory ends before.
 const MAX_CLIENTS_MOST: u32 = 100_000_000;
@@ -25,6 +29,10 @@ pub struct MatchmakerSettings {
     pub max_clients: u32,
     /// `MATCHMAKER_LEGACY` and the limits of its middle way.
     pub legacy: Legacy,
+    /// `MATCHMAKER_ALT_PORT`: a second port on each address.
+    pub alt_port: Option<u16>,
+    /// `MATCHMAKER_STUN` and what belongs to it; `None` where STUN is not answered.
+    pub stun: Option<StunSettings>,
 }
 
 impl MatchmakerSettings {
@@ -35,7 +43,7 @@ impl MatchmakerSettings {
         let legacy = match settings.required::<String>(&MATCHMAKER_LEGACY)?.as_str() {
             "on" => Legacy::On,
             "limited" => Legacy::Limited(limits),
-            "off" => Legacy::Off,
+            "off" => Legacy::Off(limits),
             _ => return Err(settings.refuse(&MATCHMAKER_LEGACY, "on, limited or off")),
         };
         Ok(Self {
@@ -43,6 +51,8 @@ impl MatchmakerSettings {
             admin: AdminAddrs::read(settings, &MATCHMAKER_ADMIN_LISTEN)?,
             max_clients: u32::try_from(max_clients).unwrap_or(MAX_CLIENTS_MOST),
             legacy,
+            alt_port: settings.optional(&MATCHMAKER_ALT_PORT)?,
+            stun: read_stun(settings)?,
         })
     }
 
@@ -56,11 +66,6 @@ impl MatchmakerSettings {
 fn read_limits(settings: &Settings) -> Result<LegacyLimits, BadSetting> {
     let burst_bytes =
         settings.number(&MATCHMAKER_UNREGISTERED_BURST_BYTES, 0, u64::from(BURST_MOST_BYTES))?;
-    let loopback = match settings.required::<String>(&MATCHMAKER_LIMIT_LOOPBACK)?.as_str() {
-        "on" => true,
-        "off" => false,
-        _ => return Err(settings.refuse(&MATCHMAKER_LIMIT_LOOPBACK, "on or off")),
-    };
     Ok(LegacyLimits {
         source: settings.required(&MATCHMAKER_SOURCE_RATE)?,
         pair: settings.required(&MATCHMAKER_PAIR_RATE)?,
@@ -68,8 +73,52 @@ fn read_limits(settings: &Settings) -> Result<LegacyLimits, BadSetting> {
         unregistered: settings.required(&MATCHMAKER_UNREGISTERED_RATE)?,
         unregistered_target: settings.required(&MATCHMAKER_UNREGISTERED_TARGET_RATE)?,
         unregistered_burst_bytes: u32::try_from(burst_bytes).unwrap_or(BURST_MOST_BYTES),
-        loopback,
+        loopback: switch(settings, &MATCHMAKER_LIMIT_LOOPBACK)?,
     })
+}
+
+fn read_stun(settings: &Settings) -> Result<Option<StunSettings>, BadSetting> {
+    let software = switch(settings, &MATCHMAKER_STUN_SOFTWARE)?;
+    let pairs = settings.optional::<Pairs>(&MATCHMAKER_STUN_OTHER)?.map_or(Vec::new(), |pairs| pairs.0);
+    if !pairs.is_empty() && settings.optional::<u16>(&MATCHMAKER_ALT_PORT)?.is_none() {
+        return Err(settings.refuse(&MATCHMAKER_STUN_OTHER, "to be used with MATCHMAKER_ALT_PORT"));
+    }
+    Ok(switch(settings, &MATCHMAKER_STUN)?.then_some(StunSettings { software, pairs }))
+}
+
+fn switch(settings: &Settings, setting: &'static Setting) -> Result<bool, BadSetting> {
+    match settings.required::<String>(setting)?.as_str() {
+        "on" => Ok(true),
+        "off" => Ok(false),
+        _ => Err(settings.refuse(setting, "on or off")),
+    }
+}
+
+/// Pairs of addresses with commas between.
+#[derive(Debug)]
+struct Pairs(Vec<(IpAddr, IpAddr)>);
+
+impl FromStr for Pairs {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        const ALLOWED: &str = "up to 8 pairs ADDRESS/ADDRESS of one family such as 192.0.2.1/192.0.2.2, each address once, separated by commas";
+        let ip = |text: &str| {
+            let ip = text.trim().parse::<IpAddr>().ok()?;
+            (!ip.is_unspecified() && !ip.is_multicast() && ip == ip.to_canonical()).then_some(ip)
+        };
+        let pair = |text: &str| {
+            let (first, second) = text.split_once('/')?;
+            let (first, second) = (ip(first)?, ip(second)?);
+            (first.is_ipv4() == second.is_ipv4()).then_some((first, second))
+        };
+        let pairs: Vec<(IpAddr, IpAddr)> = text.split(',').map(pair).collect::<Option<_>>().ok_or(ALLOWED)?;
+        let mut ips: Vec<IpAddr> = pairs.iter().flat_map(|(first, second)| [*first, *second]).collect();
+        ips.sort_unstable();
+        ips.dedup();
+        let is_allowed = pairs.len() <= STUN_PAIRS_MAX && ips.len() == 2 * pairs.len();
+        if is_allowed { Ok(Self(pairs)) } else { Err(ALLOWED) }
+    }
 }
 
 #[cfg(test)]
@@ -84,5 +133,26 @@ mod tests {
     fn the_defaults_of_the_settings_are_those_of_the_limits() {
         let settings = MatchmakerSettings::read(&Sources::default().load().unwrap()).unwrap();
         assert_eq!(settings.legacy, Legacy::Limited(LegacyLimits::default()));
+        assert_eq!((settings.alt_port, settings.stun), (None, Some(StunSettings::default())));
+    }
+
+    #[test]
+    fn pairs_are_two_addresses_of_one_family_each_once() {
+        let pairs = "192.0.2.1/192.0.2.2, 2001:db8::1 / 2001:db8::2".parse::<Pairs>().unwrap().0;
+        assert_eq!(pairs.len(), 2);
+        let nine: Vec<String> = (0..9).map(|net| format!("10.0.{net}.1/10.0.{net}.2")).collect();
+        assert!(nine.join(",").parse::<Pairs>().is_err());
+        for text in [
+            "192.0.2.1",
+            "192.0.2.1/192.0.2.1",
+            "192.0.2.1/2001:db8::1",
+            "192.0.2.1/192.0.2.2,",
+            "192.0.2.1/192.0.2.2,192.0.2.2/192.0.2.3",
+            "0.0.0.0/192.0.2.1",
+            "::ffff:192.0.2.1/::ffff:192.0.2.2",
+            "a/b",
+        ] {
+            assert!(text.parse::<Pairs>().is_err(), "{text}");
+        }
     }
 }

@@ -45,6 +45,19 @@ impl ListenAddrs {
         Ok(self)
     }
 
+    /// The same addresses on the port that `setting` names.
+    #[must_use]
+    pub fn at_port(&self, port: u16, setting: &'static Setting) -> Self {
+        let mut addrs = Vec::with_capacity(self.addrs.len());
+        for addr in &self.addrs {
+            let addr = SocketAddr::new(addr.ip(), port);
+            if !addrs.contains(&addr) {
+                addrs.push(addr);
+            }
+        }
+        Self { addrs, setting: setting.name }
+    }
+
     /// Binds each address with `bind`. The unspecified IPv6 address is left out, with a warning, on a machine
     /// that has no IPv6 and where another address is there; any other failure is final.
     fn bind<T>(&self, bind: impl Fn(SocketAddr) -> io::Result<T>) -> Result<Vec<T>, Failure> {
@@ -182,6 +195,14 @@ mod tests {
         assert_eq!(listen(both, Some("127.0.0.1"), None), "127.0.0.1:8000");
         assert_eq!(listen(both, Some("[::1]"), Some(9)), "[::1]:9");
         assert_eq!(listen(both, Some("localhost"), Some(0)), "127.0.0.1:0");
+    }
+
+    #[test]
+    fn another_port_is_there_once_on_each_address() {
+        let AddrList(addrs) = "0.0.0.0:1,0.0.0.0:2,[::]:1".parse().map_err(|_| "list").unwrap();
+        let listen = ListenAddrs { addrs, setting: "X_LISTEN" };
+        let alt = listen.at_port(3, &crate::settings::catalogue::MATCHMAKER_ALT_PORT);
+        assert_eq!(alt.to_string(), "0.0.0.0:3,[::]:3");
     }
 
     #[test]

@@ -31,5 +31,6 @@ mod redis_outage;
 mod redis_tls;
 mod settings;
 mod signatures;
+mod stun;
 mod udp_legacy;
 mod v1;

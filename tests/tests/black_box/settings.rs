@@ -55,6 +55,11 @@ fn a_bad_setting_in_the_environment_is_named() {
         ("MATCHMAKER_ADMIN_LISTEN", ":"),
         ("MAX_CLIENTS", "many"),
         ("MAX_CLIENTS", "0"),
+        ("MATCHMAKER_ALT_PORT", "70000"),
+        ("MATCHMAKER_STUN", "yes"),
+        ("MATCHMAKER_STUN_SOFTWARE", "coturn"),
+        ("MATCHMAKER_STUN_OTHER", "192.0.2.1"),
+        ("MATCHMAKER_STUN_OTHER", "192.0.2.1/192.0.2.2"),
         ("LOG_FORMAT", "JSON!"),
         ("RUST_LOG", "[["),
     ] {

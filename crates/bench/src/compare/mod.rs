@@ -4,9 +4,11 @@ mod filled;
 mod http;
 mod meter;
 mod registrations;
+mod stun;
 mod summary;
 mod udp;
 
 pub(crate) use http::{CompareHttpArgs, run as http};
 pub(crate) use registrations::{RegistrationsArgs, run as registrations};
+pub(crate) use stun::{CompareStunArgs, run as stun};
 pub(crate) use udp::{CompareUdpArgs, run as udp};

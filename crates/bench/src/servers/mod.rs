@@ -1,6 +1,7 @@
 //! The servers that a comparison starts: each a process of its own, stopped when its handle is dropped.
 
 mod child;
+mod coturn;
 mod matchmaker;
 mod redis;
 mod tracker;
@@ -15,6 +16,7 @@ use anyhow::Context as _;
 use serde::{Deserialize, Serialize};
 
 pub(crate) use child::ServerProcess;
+pub(crate) use coturn::Coturn;
 pub(crate) use matchmaker::{Legacy, Matchmaker};
 pub(crate) use redis::Redis;
 pub(crate) use tracker::{Store, Tracker};

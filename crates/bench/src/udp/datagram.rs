@@ -4,6 +4,8 @@ use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 
 use serde::Deserialize;
 
+use super::stun;
+
 /// The answer of the bare limit, as long as a usual answer of a matchmaker.
 pub(crate) const FIXED_ANSWER: &[u8] = br#"{"type": "your_addr", "addr": ["203.0.113.200", 41567]}   "#;
 const _: () = assert!(FIXED_ANSWER.len() == 58);
@@ -28,6 +30,8 @@ pub(crate) enum Expected {
     Peer(SocketAddrV4),
     /// What the bare limit always says.
     Fixed,
+    /// The answer to the STUN request of this number, with the address of the socket itself.
+    Mapped(SocketAddrV4, u64),
 }
 
 /// What a matchmaker says.
@@ -54,6 +58,7 @@ impl Expected {
     pub(crate) fn check(self, datagram: &[u8]) -> Result<(), String> {
         let right = match self {
             Self::Fixed => datagram == FIXED_ANSWER,
+            Self::Mapped(own, number) => stun::answers(datagram, number, own),
             Self::OwnAddress(own) => matches!(
                 Reply::read(datagram),
                 Some(Reply::YourAddr { addr: (ip, port) }) if SocketAddrV4::new(ip, port) == own

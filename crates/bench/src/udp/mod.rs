@@ -6,6 +6,7 @@ pub(crate) mod datagram;
 pub(crate) mod echo;
 mod lane;
 mod pair;
+pub(crate) mod stun;
 mod swarm;
 pub(crate) mod tracking;
 
@@ -78,13 +79,13 @@ pub(crate) struct Load {
 }
 
 impl Load {
-    /// Opens all sockets and registers all peers, but for the bare limit, which knows no peers.
+    /// Opens all sockets and registers all peers, where the mode has use for it.
     pub(crate) async fn open(server: SocketAddr, pairs: u16, mode: Mode) -> anyhow::Result<Self> {
         let tally = SharedTally::new()?;
         let mut load = Self { pairs: Vec::new() };
         for number in 1..=pairs {
             let mut pair = Pair::open(number, server).await?;
-            if mode != Mode::Echo {
+            if mode.registers() {
                 pair.register(&tally).await?;
             }
             load.pairs.push(pair);

@@ -9,6 +9,7 @@ use tokio::time::timeout;
 use crate::tally::SharedTally;
 
 use super::datagram::{self, DATAGRAM_BYTES, Expected, REGISTER};
+use super::stun;
 
 /// The kinds of exchange that a load is made of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -21,6 +22,15 @@ pub(crate) enum Mode {
     Mixed,
     /// Registrations that must get the fixed answer of `bench udp-echo`
     Echo,
+    /// Each is a Binding request of STUN; one answer
+    Stun,
+}
+
+impl Mode {
+    /// Whether the peers have to be registered for it.
+    pub(crate) fn registers(self) -> bool {
+        !matches!(self, Self::Echo | Self::Stun)
+    }
 }
 
 /// In [`Mode::Mixed`] one turn of this many connects. An odd number, so that both sides come to ask.
@@ -99,7 +109,7 @@ impl Pair {
         let connects = match mode {
             Mode::Connect => true,
             Mode::Mixed => turn.is_multiple_of(MIXED_CONNECT_EVERY),
-            Mode::Register | Mode::Echo => false,
+            Mode::Register | Mode::Echo | Mode::Stun => false,
         };
         let heard = if connects {
             tally.expect(2);
@@ -107,10 +117,16 @@ impl Pair {
             let told = speaker.hear(Expected::Peer(other.address), since, tally).await?;
             told & other.hear(Expected::Peer(speaker.address), since, tally).await?
         } else {
-            let own = Expected::OwnAddress(speaker.address);
-            let due = if mode == Mode::Echo { Expected::Fixed } else { own };
             tally.expect(1);
-            speaker.socket.send(REGISTER).await?;
+            let due = match mode {
+                Mode::Echo => Expected::Fixed,
+                Mode::Stun => Expected::Mapped(speaker.address, turn),
+                _ => Expected::OwnAddress(speaker.address),
+            };
+            match mode {
+                Mode::Stun => speaker.socket.send(&stun::request(turn)).await?,
+                _ => speaker.socket.send(REGISTER).await?,
+            };
             speaker.hear(due, since, tally).await?
         };
         if !heard {
@@ -123,7 +139,7 @@ impl Pair {
     async fn reopen(&mut self, mode: Mode, tally: &SharedTally) -> anyhow::Result<()> {
         let [first, second] = self.ips;
         self.peers = [Peer::open(first, self.server).await?, Peer::open(second, self.server).await?];
-        if mode != Mode::Echo {
+        if mode.registers() {
             for peer in &self.peers {
                 tally.expect(1);
                 peer.socket.send(REGISTER).await?;

@@ -149,6 +149,34 @@ pub static MATCHMAKER_LIMIT_LOOPBACK: Setting = setting(
     "off",
     "Whether the limits hold for loopback sources too, which nobody outside can forge: on or off.",
 );
+/// `MATCHMAKER_ALT_PORT`
+pub static MATCHMAKER_ALT_PORT: Setting = setting(
+    "MATCHMAKER_ALT_PORT",
+    "",
+    "A second port on which the matchmaker is there too, on each address of MATCHMAKER_LISTEN, so that a peer can find \
+     out how its NAT maps it. 0 takes a free one. Not set, there is none.",
+);
+/// `MATCHMAKER_STUN`
+pub static MATCHMAKER_STUN: Setting = setting(
+    "MATCHMAKER_STUN",
+    "on",
+    "Whether STUN is answered (RFC 8489), on the matchmaker's own ports: on or off. A source is answered within its rate \
+     and gets no more bytes than it sent, but for MATCHMAKER_UNREGISTERED_BURST_BYTES.",
+);
+/// `MATCHMAKER_STUN_OTHER`
+pub static MATCHMAKER_STUN_OTHER: Setting = setting(
+    "MATCHMAKER_STUN_OTHER",
+    "",
+    "Pairs of addresses of this host for NAT behaviour discovery (RFC 5780): ADDRESS/ADDRESS, both IPv4 or both IPv6, \
+     such as 192.0.2.1/192.0.2.2, separated by commas, at most 8. Needs MATCHMAKER_ALT_PORT. Not set, a request to be \
+     answered from another address is refused.",
+);
+/// `MATCHMAKER_STUN_SOFTWARE`
+pub static MATCHMAKER_STUN_SOFTWARE: Setting = setting(
+    "MATCHMAKER_STUN_SOFTWARE",
+    "off",
+    "Whether answers to STUN name this program and its version: on or off.",
+);
 /// `LOG_FORMAT`
 pub static LOG_FORMAT: Setting =
     setting("LOG_FORMAT", "text", "Form of the log lines on standard output: text or json.");
@@ -181,6 +209,10 @@ pub static CATALOGUE: &[&Setting] = &[
     &MATCHMAKER_UNREGISTERED_TARGET_RATE,
     &MATCHMAKER_UNREGISTERED_BURST_BYTES,
     &MATCHMAKER_LIMIT_LOOPBACK,
+    &MATCHMAKER_ALT_PORT,
+    &MATCHMAKER_STUN,
+    &MATCHMAKER_STUN_OTHER,
+    &MATCHMAKER_STUN_SOFTWARE,
     &LOG_FORMAT,
     &RUST_LOG,
 ];
