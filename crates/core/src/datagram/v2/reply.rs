@@ -99,6 +99,17 @@ pub struct Introduction {
 }
 
 impl Reply {
+    /// What the client called the request that this answers, where it is an answer and that is known.
+    pub fn tid(&self) -> Option<Tid> {
+        match self {
+            Self::YourAddr(your_addr) => Some(your_addr.tid),
+            Self::Peer(introduction) => introduction.tid,
+            Self::Nat { tid, .. } | Self::Unregistered { tid } => Some(*tid),
+            Self::Error { tid, .. } => *tid,
+            Self::Move { .. } => None,
+        }
+    }
+
     /// Appends the datagram to `out`. Does not allocate where there is room.
     pub fn encode(&self, out: &mut Vec<u8>) {
         match self {

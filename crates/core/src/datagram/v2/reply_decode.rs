@@ -45,7 +45,7 @@ impl Reply {
             }),
             "error" => read(datagram, |fields: ErrorFields<'_>| {
                 let code = fields.code.parse().unwrap_or(ErrorCode::Other);
-                Some(Self::Error { tid: optional(fields.tid)?, code })
+                Some(Self::Error { tid: optional(fields.tid).ok()?, code })
             }),
             "move" => read(datagram, |fields: MoveFields<'_>| {
                 let to = fields.to.iter().map(Pair::addr).collect::<Option<MoveTargets>>()?;
@@ -61,9 +61,9 @@ fn read<'a, F: Deserialize<'a>>(datagram: &'a [u8], make: impl FnOnce(F) -> Opti
     make(serde_json::from_slice(datagram).ok()?)
 }
 
-/// `None` where it is there and not of its form.
-fn optional<T: FromStr>(text: Option<&str>) -> Option<Option<T>> {
-    text.map(str::parse).transpose().ok()
+/// An error where it is there and not of its form.
+fn optional<T: FromStr>(text: Option<&str>) -> Result<Option<T>, T::Err> {
+    text.map(str::parse).transpose()
 }
 
 #[derive(Deserialize)]
@@ -125,16 +125,16 @@ impl PeerFields<'_> {
         let lan = self.candidates.iter().filter(|(.., kind)| *kind == "lan");
         let lan = lan.map(|(ip, port, _)| Pair(ip, *port).addr()).collect::<Option<LanAddrs>>()?;
         Some(Reply::Peer(Introduction {
-            tid: optional(self.tid)?,
+            tid: optional(self.tid).ok()?,
             pair: self.pair.parse().ok()?,
             peer: self.peer.addr()?,
-            id: optional(self.id)?,
+            id: optional(self.id).ok()?,
             lan,
             nat: self.nat.parse().unwrap_or(NatKind::Unknown),
             punch: self.punch,
             start_ms: self.start_ms,
             interval_ms: self.interval_ms,
-            key: optional(self.key)?,
+            key: optional(self.key).ok()?,
             cold: self.cold,
         }))
     }

@@ -7,6 +7,7 @@ use crate::{PeerId, PeerSignature};
 
 /// What a client of version 2 asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(clippy::large_enum_variant, reason = "a box would be an allocation for each datagram")]
 pub enum Request {
     /// Remember the sender, or tell it its token.
     Register(Register),

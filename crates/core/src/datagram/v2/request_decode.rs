@@ -12,6 +12,7 @@ use crate::limits::V2_DATAGRAM_MAX_BYTES;
 
 /// What the server reads in a datagram.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(clippy::large_enum_variant, reason = "a box would be an allocation for each datagram")]
 pub enum Decoded {
     /// It is not of version 2.
     Other,
@@ -103,7 +104,8 @@ impl Fields<'_> {
     }
 
     fn register(&self) -> Option<Register> {
-        let (token, id, sig) = (optional(self.token)?, optional(self.id)?, optional(self.sig)?);
+        let (token, id) = (optional(self.token).ok()?, optional(self.id).ok()?);
+        let sig = optional(self.sig).ok()?;
         // A signature of nobody, or over nothing.
         if sig.is_some() && (id.is_none() || token.is_none()) {
             return None;
@@ -144,9 +146,9 @@ fn needed<T: FromStr>(text: Option<&str>) -> Option<T> {
     text?.parse().ok()
 }
 
-/// `None` where it is there and not of its form.
-fn optional<T: FromStr>(text: Option<&str>) -> Option<Option<T>> {
-    text.map(str::parse).transpose().ok()
+/// An error where it is there and not of its form.
+fn optional<T: FromStr>(text: Option<&str>) -> Result<Option<T>, T::Err> {
+    text.map(str::parse).transpose()
 }
 
 /// `["203.0.113.21",41001]`.
