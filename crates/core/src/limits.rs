@@ -74,5 +74,40 @@ pub const FILES_MAX: usize = 1_000;
 /// How long a registration lives after the last well-formed datagram of its peer, in milliseconds.
 pub const REGISTRATION_TTL_MS: u64 = 120_000;
 
+/// Largest datagram of version 2 of the rendezvous, either way, in bytes: it travels whole on any path that carries IPv6
+/// (1,280 bytes, RFC 8200 section 5) through a tunnel or two.
+pub const V2_DATAGRAM_MAX_BYTES: usize = 1_200;
+
+/// Least size of a datagram that asks for a token, in bytes: the answer to a source that is not verified is never larger
+/// than what it sent, and this is room for the largest.
+pub const V2_PADDED_BYTES: usize = 192;
+
+/// Longest transaction id, in characters.
+pub const V2_TID_MAX_CHARS: usize = 16;
+
+/// Most addresses in its local network that a peer names.
+pub const V2_LAN_MAX: usize = 6;
+
+/// Most servers that a peer is told to move to.
+pub const V2_MOVE_MAX: usize = 4;
+
+/// How long a token is good for, in milliseconds.
+pub const V2_TOKEN_TTL_MS: u64 = 180_000;
+
+/// How often a peer of version 2 is to register again, in seconds. A Linux router forgets a mapping with one exchange after 30.
+pub const V2_KEEPALIVE_SECS: u32 = 20;
+
+/// A peer that was silent for longer is cold, in milliseconds: its NAT may have forgotten the mapping.
+pub const V2_COLD_MS: u64 = 30_000;
+
+/// Longest wait that a peer is told before it begins to punch, in milliseconds.
+pub const V2_START_MAX_MS: u16 = 1_000;
+
+/// From one punch to the next, in milliseconds.
+pub const V2_INTERVAL_MS: u16 = 100;
+
+const _: () = assert!(V2_PADDED_BYTES < V2_DATAGRAM_MAX_BYTES);
+const _: () = assert!((V2_KEEPALIVE_SECS as u64) * 1_000 < V2_COLD_MS && V2_COLD_MS < REGISTRATION_TTL_MS);
+const _: () = assert!(REGISTRATION_TTL_MS < V2_TOKEN_TTL_MS);
 const _: () = assert!(BODY_MAX_BYTES > 3 * FILE_NAME_MAX_BYTES + CONTENT_HASH_MAX_CHARS + 256);
 const _: () = assert!(FILES_DEFAULT <= FILES_MAX);

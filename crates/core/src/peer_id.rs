@@ -94,7 +94,7 @@ impl fmt::Display for PeerSignature {
 }
 
 /// One text for one value: padding, blanks and unused bits that are not zero are refused.
-fn decode<const N: usize>(text: &str) -> Option<[u8; N]> {
+pub(crate) fn decode<const N: usize>(text: &str) -> Option<[u8; N]> {
     let mut bytes = [0; N];
     match BASE64_URL_SAFE_NO_PAD.decode_slice(text, &mut bytes) {
         Ok(length) if length == N => Some(bytes),

@@ -50,6 +50,16 @@ impl Endpoints {
         Some((number, self.get(number)?.addr.port()))
     }
 
+    /// Whether a datagram came in on the alternate port.
+    pub(crate) fn is_alt(&self, arrival: &Arrival) -> bool {
+        self.get(arrival.socket).is_some_and(|endpoint| endpoint.is_alt)
+    }
+
+    /// The alternate port of the address that a datagram came in on, on its main port.
+    pub(crate) fn alt_port(&self, arrival: &Arrival) -> Option<u16> {
+        self.other_port(arrival).filter(|_| !self.is_alt(arrival)).map(|(_, port)| port)
+    }
+
     /// Whether this is the address that a datagram was sent to, or that on the other port: what seems to come from there
     /// was forged to make us talk to ourselves.
     pub(crate) fn is_ourselves(&self, from: SocketAddr, arrival: &Arrival) -> bool {

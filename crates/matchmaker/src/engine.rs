@@ -15,6 +15,7 @@ use crate::outcome::Outcome;
 use crate::registrations::{Registrations, Room, Target};
 use crate::shard::Shard;
 use crate::stun::{BadPair, Stun, StunSettings};
+use crate::v2::{PeerView, V2};
 
 /// Parts of the state, each under a lock of its own, so that the threads of several sockets seldom meet.
 const SHARDS: u32 = 64;
@@ -51,16 +52,13 @@ pub struct Engine {
     off: bool,
     endpoints: Endpoints,
     stun: Option<Stun>,
+    pub(crate) v2: Option<V2>,
 }
 
 impl Engine {
     /// With room for `max_clients` registrations.
     pub fn new(max_clients: u32, legacy: Legacy) -> Self {
-        let shards = if max_clients < SHARDED_FROM { 1 } else { SHARDS };
-        let limits = match legacy {
-            Legacy::Limited(limits) | Legacy::Off(limits) => Some(limits),
-            Legacy::On => None,
-        };
+        let (shards, limits) = (shards_for(max_clients), legacy.limits());
         let shard = |index| {
             let registrations = Registrations::new(Room {
                 most: part(max_clients, index, shards),
@@ -76,6 +74,7 @@ impl Engine {
             off: matches!(legacy, Legacy::Off(_)),
             endpoints: Endpoints::default(),
             stun: None,
+            v2: None,
         }
     }
 
@@ -117,6 +116,13 @@ impl Engine {
         {
             return self.answer_stun(stun, now_us, &arrival, from, datagram, out);
         }
+        let via = Via { socket: arrival.socket, local: arrival.local };
+        let sender = Sender { from, reply_to: arrival.from, via, bytes: datagram.len() };
+        if let Some(v2) = &self.v2
+            && let Some(outcome) = self.answer_v2(v2, now_us, &arrival, &sender, datagram, out)
+        {
+            return outcome;
+        }
         if self.off {
             return Outcome::LegacyOff;
         }
@@ -126,8 +132,6 @@ impl Engine {
             Err(Malformed::TooLarge) => return Outcome::TooLarge,
             Err(Malformed::NotARequest) => return Outcome::Malformed,
         };
-        let via = Via { socket: arrival.socket, local: arrival.local };
-        let sender = Sender { from, reply_to: arrival.from, via, bytes: datagram.len() };
         match request {
             Request::Register => self.register(now_us, &sender, out),
             Request::Connect { target } => self.connect(now_us, &sender, &target, out),
@@ -145,6 +149,9 @@ impl Engine {
     pub fn tick(&self, now_us: u64) {
         for shard in &self.shards {
             shard.lock().registrations.expire(EXPIRE_AT_ONCE, now_us, |ip| self.hash(ip));
+        }
+        if let Some(v2) = &self.v2 {
+            v2.expire(now_us);
         }
     }
 
@@ -197,25 +204,37 @@ impl Engine {
             // Who asks for himself is to be told where he is now, not where he was.
             self.touch(now_us, sender);
         }
-        let found = target.and_then(|ip| self.find(now_us, ip));
+        let found = target.and_then(|ip| self.find_newest(now_us, ip));
         let (queued, start) = (out.len(), out.bytes_len());
-        match found {
-            Some(Target { addr, via }) => {
-                out.push(sender.reply_to, sender.via, Reply::Peer(addr));
-                out.push(addr, via, Reply::Peer(sender.from));
+        let mut told = None;
+        match &found {
+            Some(Found::Legacy(Target { addr, via })) => {
+                out.push(sender.reply_to, sender.via, Reply::Peer(*addr));
+                out.push(*addr, *via, Reply::Peer(sender.from));
+            }
+            Some(Found::V2(peer)) => {
+                out.push(sender.reply_to, sender.via, Reply::Peer(peer.addr));
+                told = self.tell_of_legacy(now_us, sender.from, peer, out);
             }
             None => out.push(sender.reply_to, sender.via, Reply::NotFound { target: text }),
         }
         // What it costs is known only now, and whether it may cost so much is asked before anything is sent.
         let sent = out.bytes_len() - start;
-        let admitted = self.admit(now_us, sender, target, sent).and_then(|admitted| match (found, target) {
-            (Some(_), Some(ip)) => self.may_be_asked(now_us, ip, admitted).inspect_err(|_| {
-                self.give_back(now_us, sender, sent, admitted);
-            }),
-            _ => Ok(()),
+        let admitted = self.admit(now_us, sender, target, sent).and_then(|admitted| {
+            let asked = match &found {
+                Some(Found::Legacy(peer)) => self.may_be_asked(now_us, peer.addr.ip(), admitted),
+                Some(Found::V2(peer)) => self.v2_peer_may_be_asked(now_us, peer.addr, admitted),
+                None => Ok(()),
+            };
+            asked.inspect_err(|_| self.give_back(now_us, sender, sent, admitted))
         });
         match admitted {
-            Ok(()) if found.is_some() => Outcome::Matched,
+            Ok(()) if found.is_some() => {
+                if let Some(told) = &told {
+                    self.remember(told, now_us);
+                }
+                Outcome::Matched
+            }
             Ok(()) => Outcome::NotFound,
             Err(refused) => {
                 out.truncate(queued, start);
@@ -283,12 +302,39 @@ impl Engine {
             .is_some_and(|mut shard| shard.registrations.touch(hash, sender.from, sender.via, now_us))
     }
 
-    fn find(&self, now_us: u64, ip: IpAddr) -> Option<Target> {
+    /// The legacy peer at `ip`.
+    pub(crate) fn find(&self, now_us: u64, ip: IpAddr) -> Option<Target> {
         let hash = self.hash(ip);
         self.shard(hash)?.registrations.find(hash, ip, now_us)
     }
 
-    fn may_be_asked(&self, now_us: u64, ip: IpAddr, asker: Admitted) -> Result<(), Outcome> {
+    /// Whoever was heard last at `ip`, of either version.
+    fn find_newest(&self, now_us: u64, ip: IpAddr) -> Option<Found> {
+        let legacy = self.find(now_us, ip);
+        let Some(peer) = self.newest_v2(now_us, ip) else { return legacy.map(Found::Legacy) };
+        let hash = self.hash(ip);
+        let heard_us = self.shard(hash)?.registrations.heard_us(hash, ip).unwrap_or(0);
+        match legacy {
+            Some(legacy) if heard_us > peer.heard_us => Some(Found::Legacy(legacy)),
+            _ => Some(Found::V2(peer)),
+        }
+    }
+
+    /// Whether a source may ask for one more target, or for this one again.
+    pub(crate) fn may_pair(&self, now_us: u64, from: SocketAddr, target: SocketAddr) -> bool {
+        let source = self.source_hash(from.ip(), self.hash(from.ip()));
+        let pair = self.hasher.hash_one((from, target));
+        self.shard(source).is_some_and(|mut shard| shard.may_pair(pair, now_us))
+    }
+
+    fn v2_peer_may_be_asked(&self, now_us: u64, addr: SocketAddr, asker: Admitted) -> Result<(), Outcome> {
+        let Some(limits) = asker.limits else { return Ok(()) };
+        let unregistered = (!asker.registered).then_some(limits.unregistered_target);
+        let allowed = self.v2_may_be_asked(now_us, addr, limits.target, unregistered);
+        if allowed { Ok(()) } else { Err(Outcome::TargetLimit) }
+    }
+
+    pub(crate) fn may_be_asked(&self, now_us: u64, ip: IpAddr, asker: Admitted) -> Result<(), Outcome> {
         let Some(limits) = asker.limits else { return Ok(()) };
         let hash = self.hash(ip);
         let unregistered = (!asker.registered).then_some(limits.unregistered_target);
@@ -320,25 +366,37 @@ impl Engine {
 }
 
 /// Whose datagram it is.
-struct Sender {
+pub(crate) struct Sender {
     /// In canonical form.
-    from: SocketAddr,
+    pub(crate) from: SocketAddr,
     /// As the socket knows it.
-    reply_to: SocketAddr,
-    via: Via,
+    pub(crate) reply_to: SocketAddr,
+    pub(crate) via: Via,
     /// Size of the datagram.
-    bytes: usize,
+    pub(crate) bytes: usize,
 }
 
 /// A sender that may be answered.
 #[derive(Clone, Copy)]
-struct Admitted {
-    registered: bool,
-    limits: Option<LegacyLimits>,
+pub(crate) struct Admitted {
+    pub(crate) registered: bool,
+    pub(crate) limits: Option<LegacyLimits>,
+}
+
+/// Whom a legacy connect found.
+#[expect(clippy::large_enum_variant, reason = "a box would be an allocation for each connect")]
+enum Found {
+    Legacy(Target),
+    V2(PeerView),
+}
+
+/// Parts of a state with room for `max_clients` registrations.
+pub(crate) fn shards_for(max_clients: u32) -> u32 {
+    if max_clients < SHARDED_FROM { 1 } else { SHARDS }
 }
 
 /// What part number `index` of `parts` has of `all`; together they have them all.
-fn part(all: u32, index: u32, parts: u32) -> u32 {
+pub(crate) fn part(all: u32, index: u32, parts: u32) -> u32 {
     all / parts + u32::from(index < all % parts)
 }
 

@@ -17,6 +17,7 @@ mod settings;
 mod shard;
 mod socket;
 mod stun;
+mod v2;
 
 #[cfg(test)]
 mod flood_tests;
@@ -31,3 +32,4 @@ pub use outbox::{Outbox, Outgoing};
 pub use outcome::Outcome;
 pub use settings::MatchmakerSettings;
 pub use stun::{BadPair, STUN_PAIRS_MAX, StunSettings};
+pub use v2::{TokenKeys, V2Settings};

@@ -62,6 +62,16 @@ pub enum Legacy {
     Off(LegacyLimits),
 }
 
+impl Legacy {
+    /// The limits of sources, legacy or not.
+    pub(crate) fn limits(self) -> Option<LegacyLimits> {
+        match self {
+            Self::Limited(limits) | Self::Off(limits) => Some(limits),
+            Self::On => None,
+        }
+    }
+}
+
 /// The limits of [`Legacy::Limited`], each per what it names. Those of a source hold for STUN too.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LegacyLimits {

@@ -1,17 +1,17 @@
 use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use prometheus_client::registry::Registry;
 use service::admin::{self, log_listening};
-use service::settings::catalogue::{MATCHMAKER_ALT_PORT, MATCHMAKER_STUN_OTHER};
+use service::settings::catalogue::{MATCHMAKER_ALT_PORT, MATCHMAKER_STUN_OTHER, MATCHMAKER_TOKEN_KEY};
 use service::{Failure, ListenAddrs, Shutdown, bind_udp};
 use socket2::SockRef;
 
 use crate::metrics::Metrics;
 use crate::settings::MatchmakerSettings;
 use crate::socket::{self, Listener, Shared};
-use crate::{Endpoints, Engine};
+use crate::{Endpoints, Engine, TokenKeys, V2Settings};
 
 /// Receive buffer that is asked for, in bytes: room for bursts while we are not on a core.
 const RECEIVE_BUFFER_BYTES: usize = 4 << 20;
@@ -49,15 +49,27 @@ impl Matchmaker {
         }
         let addrs: Vec<SocketAddr> = listeners.iter().map(Listener::addr).collect();
         let (main, alt) = addrs.split_at(mains);
-        let mut engine =
-            Engine::new(settings.max_clients, settings.legacy).with_endpoints(Endpoints::new(main, alt));
+        let (start, epoch) = (Instant::now(), SystemTime::now().duration_since(UNIX_EPOCH));
+        let v2 = V2Settings {
+            max_clients: settings.max_clients,
+            legacy: settings.legacy,
+            keys: match settings.token_keys {
+                Some(keys) => keys,
+                None => {
+                    TokenKeys::random().map_err(|error| Failure::run(MATCHMAKER_TOKEN_KEY.name, error))?
+                }
+            },
+            epoch_ms: epoch.map_or(0, |epoch| u64::try_from(epoch.as_millis()).unwrap_or(0)),
+        };
+        let mut engine = Engine::new(settings.max_clients, settings.legacy)
+            .with_endpoints(Endpoints::new(main, alt))
+            .with_v2(&v2);
         if let Some(stun) = &settings.stun {
             engine = engine.with_stun(stun).map_err(|bad| Failure::run(MATCHMAKER_STUN_OTHER.name, bad))?;
         }
         let admin_listeners = settings.admin.bind()?;
         let mut metrics = Registry::default();
-        let shared =
-            Shared { listeners, engine, metrics: Metrics::register(&mut metrics), start: Instant::now() };
+        let shared = Shared { listeners, engine, metrics: Metrics::register(&mut metrics), start };
         Ok(Self { shared: Arc::new(shared), mains, admin_listeners, metrics: Arc::new(metrics) })
     }
 
@@ -119,6 +131,7 @@ async fn tick(shared: Arc<Shared>, shutdown: Shutdown) -> Result<(), Failure> {
         shared.engine.tick(shared.now_us());
         let registrations = shared.engine.len();
         shared.metrics.registrations.set(i64::try_from(registrations).unwrap_or(i64::MAX));
+        shared.metrics.v2_registrations.set(i64::try_from(shared.engine.v2_len()).unwrap_or(i64::MAX));
         ticks = ticks.wrapping_add(1);
         if ticks.is_multiple_of(TICKS_PER_SUMMARY)
             && let Some(dropped) = shared.metrics.drops_since(&mut last_drops)

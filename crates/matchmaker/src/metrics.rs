@@ -10,7 +10,7 @@ use prometheus_client::registry::Registry;
 use crate::Outcome;
 
 /// Every outcome with its label.
-const OUTCOMES: [(Outcome, &str); 20] = [
+const OUTCOMES: [(Outcome, &str); 44] = [
     (Outcome::Registered, "registered"),
     (Outcome::Matched, "matched"),
     (Outcome::NotFound, "not_found"),
@@ -31,11 +31,41 @@ const OUTCOMES: [(Outcome, &str); 20] = [
     (Outcome::StunIgnored, "stun_ignored"),
     (Outcome::StunMalformed, "stun_malformed"),
     (Outcome::StunLimit, "stun_limit"),
+    (Outcome::V2Verify, "v2_verify"),
+    (Outcome::V2Registered, "v2_registered"),
+    (Outcome::V2Matched, "v2_matched"),
+    (Outcome::V2Unpunchable, "v2_unpunchable"),
+    (Outcome::V2Repeated, "v2_repeated"),
+    (Outcome::V2NotFound, "v2_not_found"),
+    (Outcome::V2Ambiguous, "v2_ambiguous"),
+    (Outcome::V2Unregistered, "v2_unregistered"),
+    (Outcome::V2Acked, "v2_acked"),
+    (Outcome::V2Left, "v2_left"),
+    (Outcome::V2Probed, "v2_probed"),
+    (Outcome::V2ReachedLan, "v2_reached_lan"),
+    (Outcome::V2ReachedMapped, "v2_reached_mapped"),
+    (Outcome::V2ReachedObserved, "v2_reached_observed"),
+    (Outcome::V2NotReached, "v2_not_reached"),
+    (Outcome::V2Stray, "v2_stray"),
+    (Outcome::V2BadRequest, "v2_bad_request"),
+    (Outcome::V2TooSmall, "v2_too_small"),
+    (Outcome::V2BadToken, "v2_bad_token"),
+    (Outcome::V2BadSignature, "v2_bad_signature"),
+    (Outcome::V2SignatureLimit, "v2_signature_limit"),
+    (Outcome::V2PairLimit, "v2_pair_limit"),
+    (Outcome::V2TargetLimit, "v2_target_limit"),
+    (Outcome::V2Full, "v2_full"),
 ];
 
 /// What a thread counts between two batches, so that the threads do not fight over the counters.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Tally([u64; OUTCOMES.len()]);
+
+impl Default for Tally {
+    fn default() -> Self {
+        Self([0; OUTCOMES.len()])
+    }
+}
 
 impl Tally {
     pub(crate) fn count(&mut self, outcome: Outcome) {
@@ -55,8 +85,10 @@ pub(crate) struct Metrics {
     pub(crate) sent: Counter,
     /// Datagrams that it did not take.
     pub(crate) send_failures: Counter,
-    /// Registrations that are kept.
+    /// Registrations of legacy peers that are kept.
     pub(crate) registrations: Gauge,
+    /// Those of peers of version 2.
+    pub(crate) v2_registrations: Gauge,
 }
 
 #[derive(Debug, Clone, Hash, PartialEq, Eq, EncodeLabelSet)]
@@ -97,6 +129,7 @@ impl Metrics {
             sent: Counter::default(),
             send_failures: Counter::default(),
             registrations: Gauge::default(),
+            v2_registrations: Gauge::default(),
         };
         registry.register("matchmaker_sent", "Datagrams sent", metrics.sent.clone());
         registry.register(
@@ -106,8 +139,13 @@ impl Metrics {
         );
         registry.register(
             "matchmaker_registrations",
-            "Registrations kept now",
+            "Registrations of legacy peers kept now",
             metrics.registrations.clone(),
+        );
+        registry.register(
+            "matchmaker_v2_registrations",
+            "Registrations of peers of version 2 kept now",
+            metrics.v2_registrations.clone(),
         );
         metrics
     }

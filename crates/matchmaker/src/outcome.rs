@@ -42,6 +42,54 @@ pub enum Outcome {
     StunMalformed,
     /// Not answered: the source asked by STUN for more than its rate, or for more bytes than it sent.
     StunLimit,
+    /// Version 2: told to come again with the token that it was given, or with a signature.
+    V2Verify,
+    /// Version 2: the sender is registered.
+    V2Registered,
+    /// Version 2: the sender and its target were told of each other.
+    V2Matched,
+    /// Version 2: the same, and that neither NAT can be punched.
+    V2Unpunchable,
+    /// Version 2: a connect that came again; the sender was told the same.
+    V2Repeated,
+    /// Version 2: the target is not registered.
+    V2NotFound,
+    /// Version 2: several peers have the IP that was asked for.
+    V2Ambiguous,
+    /// Version 2: a connect of a peer that is not registered.
+    V2Unregistered,
+    /// Version 2: a side of a pair heard of it.
+    V2Acked,
+    /// Version 2: the sender unregistered.
+    V2Left,
+    /// Version 2: a probe was answered.
+    V2Probed,
+    /// Version 2: a pair met in its local network.
+    V2ReachedLan,
+    /// Version 2: a pair met at the address that we saw.
+    V2ReachedMapped,
+    /// Version 2: a pair met at another address, where a punch came from.
+    V2ReachedObserved,
+    /// Version 2: a pair did not meet.
+    V2NotReached,
+    /// Version 2: an acknowledgement or a result of no pair that the sender was told of lately.
+    V2Stray,
+    /// Version 2: a request that is not of its form.
+    V2BadRequest,
+    /// Version 2: the answer would have been larger than the request.
+    V2TooSmall,
+    /// Version 2: the token is too old, forged, or of another address.
+    V2BadToken,
+    /// Version 2: the signature is not right.
+    V2BadSignature,
+    /// Version 2: more signatures than are looked at.
+    V2SignatureLimit,
+    /// Version 2: the sender asked for this target more often than it may.
+    V2PairLimit,
+    /// Version 2: the target is asked for more often than it may be.
+    V2TargetLimit,
+    /// Version 2: there is no room for the registration.
+    V2Full,
 }
 
 impl Outcome {
@@ -56,6 +104,21 @@ impl Outcome {
                 | Self::UnknownType
                 | Self::StunAnswered
                 | Self::StunRefused
+                | Self::V2Verify
+                | Self::V2Registered
+                | Self::V2Matched
+                | Self::V2Unpunchable
+                | Self::V2Repeated
+                | Self::V2NotFound
+                | Self::V2Ambiguous
+                | Self::V2Unregistered
+                | Self::V2Acked
+                | Self::V2Left
+                | Self::V2Probed
+                | Self::V2ReachedLan
+                | Self::V2ReachedMapped
+                | Self::V2ReachedObserved
+                | Self::V2NotReached
         )
     }
 }

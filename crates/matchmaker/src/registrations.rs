@@ -93,6 +93,11 @@ impl Registrations {
         Some(Target { addr: SocketAddr::new(ip, record.port), via })
     }
 
+    /// When the peer at `ip` was last heard, live or not.
+    pub(crate) fn heard_us(&self, hash: u64, ip: IpAddr) -> Option<u64> {
+        self.records.get(self.slot_of(hash, ip)?).map(|record| record.heard_us)
+    }
+
     /// Whether the peer at `ip` may be told of one more connect. It is asked after [`Self::find`].
     pub(crate) fn may_be_asked(
         &mut self,

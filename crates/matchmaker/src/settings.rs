@@ -5,14 +5,16 @@ use service::admin::AdminAddrs;
 use service::settings::catalogue::{
     MATCHMAKER_ADMIN_LISTEN, MATCHMAKER_ALT_PORT, MATCHMAKER_LEGACY, MATCHMAKER_LIMIT_LOOPBACK,
     MATCHMAKER_LISTEN, MATCHMAKER_PAIR_RATE, MATCHMAKER_SOURCE_RATE, MATCHMAKER_STUN, MATCHMAKER_STUN_OTHER,
-    MATCHMAKER_STUN_SOFTWARE, MATCHMAKER_TARGET_RATE, MATCHMAKER_UNREGISTERED_BURST_BYTES,
-    MATCHMAKER_UNREGISTERED_RATE, MATCHMAKER_UNREGISTERED_TARGET_RATE, MAX_CLIENTS,
+    MATCHMAKER_STUN_SOFTWARE, MATCHMAKER_TARGET_RATE, MATCHMAKER_TOKEN_KEY,
+    MATCHMAKER_UNREGISTERED_BURST_BYTES, MATCHMAKER_UNREGISTERED_RATE, MATCHMAKER_UNREGISTERED_TARGET_RATE,
+    MAX_CLIENTS,
 };
 use service::settings::{BadSetting, Setting, Settings};
 use service::{Flags, ListenAddrs};
 
 use crate::limits::{Legacy, LegacyLimits};
 use crate::stun::{STUN_PAIRS_MAX, StunSettings};
+use crate::v2::TokenKeys;
 
 /// Most registrations that may be asked for: they are numbered in 32 bits, and memory ends before.
 const MAX_CLIENTS_MOST: u32 = 100_000_000;
@@ -31,6 +33,8 @@ pub struct MatchmakerSettings {
     pub legacy: Legacy,
     /// `MATCHMAKER_ALT_PORT`: a second port on each address.
     pub alt_port: Option<u16>,
+    /// `MATCHMAKER_TOKEN_KEY`; `None` where this server makes one up for itself.
+    pub token_keys: Option<TokenKeys>,
     /// `MATCHMAKER_STUN` and what belongs to it; `None` where STUN is not answered.
     pub stun: Option<StunSettings>,
 }
@@ -52,6 +56,7 @@ impl MatchmakerSettings {
             max_clients: u32::try_from(max_clients).unwrap_or(MAX_CLIENTS_MOST),
             legacy,
             alt_port: settings.optional(&MATCHMAKER_ALT_PORT)?,
+            token_keys: settings.optional(&MATCHMAKER_TOKEN_KEY)?,
             stun: read_stun(settings)?,
         })
     }

@@ -27,6 +27,9 @@ const BUFFER_BYTES: usize = DATAGRAM_MAX_BYTES + 1;
 const BATCH: usize = 32;
 /// How long a thread waits for a datagram before it looks whether it is to end.
 const WAIT: Duration = Duration::from_millis(250);
+/// The same while a peer may have to be told something again: so late may that be. A thread that answered a connect has such
+/// a resend to wait for; one that has slept since before need not know of it.
+const WAIT_FOR_RESEND: Duration = Duration::from_millis(25);
 
 /// How many of a run of datagrams the kernel took.
 struct Sent {
@@ -48,7 +51,6 @@ impl Listener {
         let addr = first.local_addr()?;
         for socket in &sockets {
             socket.set_nonblocking(false)?;
-            socket.set_read_timeout(Some(WAIT))?;
         }
         Ok(Self { sockets, addr })
     }
@@ -93,16 +95,21 @@ pub(crate) fn serve(
         shared.listeners.iter().map(|listener| Sender::new(listener.addr)).collect();
     let mut outbox = Outbox::default();
     let mut tally = Tally::default();
+    let mut wait = Wait::default();
     // There are as many listeners as there are addresses in a setting.
     let number = u8::try_from(index).unwrap_or(u8::MAX);
     while !shutdown.is_cancelled() {
+        wait.set(socket, shared.engine.resend_due_us().is_some()).map_err(failed)?;
         let now_us = Moment::new(shared);
         let batch = receiver.receive(socket, |from: SocketAddr, local: Option<IpAddr>, datagram: &[u8]| {
             let arrival = Arrival { from, socket: number, local, local_port: listener.addr.port() };
             tally.count(shared.engine.handle(now_us.get(), arrival, datagram, &mut outbox));
         });
+        if shared.engine.resend_due_us().is_some_and(|due_us| due_us <= now_us.get()) {
+            shared.engine.resend(now_us.get(), &mut outbox);
+        }
         // An error here is of one datagram (an ICMP answer to an earlier one, say), or that there was none.
-        if batch.is_err() {
+        if batch.is_err() && outbox.is_empty() {
             continue;
         }
         // Before the answers leave: who has one finds its datagram counted.
@@ -111,6 +118,21 @@ pub(crate) fn serve(
         outbox.clear();
     }
     Ok(())
+}
+
+/// How long a socket waits: the kernel is told only when that changes.
+#[derive(Default)]
+struct Wait(Option<Duration>);
+
+impl Wait {
+    fn set(&mut self, socket: &UdpSocket, is_resend_due: bool) -> io::Result<()> {
+        let wait = Some(if is_resend_due { WAIT_FOR_RESEND } else { WAIT });
+        if self.0 != wait {
+            socket.set_read_timeout(wait)?;
+            self.0 = wait;
+        }
+        Ok(())
+    }
 }
 
 /// The time of a batch, asked for once and only when a datagram is there.

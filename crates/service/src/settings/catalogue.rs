@@ -177,6 +177,15 @@ pub static MATCHMAKER_STUN_SOFTWARE: Setting = setting(
     "off",
     "Whether answers to STUN name this program and its version: on or off.",
 );
+/// `MATCHMAKER_TOKEN_KEY`
+pub static MATCHMAKER_TOKEN_KEY: Setting = Setting {
+    name: "MATCHMAKER_TOKEN_KEY",
+    default: "",
+    secret: true,
+    meaning: "Key of the tokens that peers of version 2 get, 32 hex digits (openssl rand -hex 16), and after a comma the key \
+              before it, whose tokens are good for three more minutes. Servers that share it take each other's tokens. \
+              Not set, the server makes one up when it starts.",
+};
 /// `LOG_FORMAT`
 pub static LOG_FORMAT: Setting =
     setting("LOG_FORMAT", "text", "Form of the log lines on standard output: text or json.");
@@ -213,6 +222,7 @@ pub static CATALOGUE: &[&Setting] = &[
     &MATCHMAKER_STUN,
     &MATCHMAKER_STUN_OTHER,
     &MATCHMAKER_STUN_SOFTWARE,
+    &MATCHMAKER_TOKEN_KEY,
     &LOG_FORMAT,
     &RUST_LOG,
 ];
