@@ -19,7 +19,7 @@ const ANSWERED: Duration = Duration::from_secs(1);
 /// A program of these tests.
 #[derive(Debug)]
 pub(crate) enum Program {
-    Server(Server),
+    Server(Box<Server>),
     Peer(LegacyPeer),
 }
 
@@ -58,7 +58,7 @@ impl World {
     /// round the second peer sends `lag` after the first one.
     pub(crate) fn new(seed: u64, kinds: [&[RouterKind]; 2], line: Link, lag: Duration) -> Self {
         let mut simulation = Simulation::new(seed);
-        simulation.host(Attach::Wan, SERVER.ip(), Program::Server(Server::new()), Link::default());
+        simulation.host(Attach::Wan, SERVER.ip(), Program::Server(Box::new(Server::new())), Link::default());
         let mut number = 0_u8;
         let peers = kinds.map(|kinds| {
             let mut attach = (Attach::Wan, PUBLIC[usize::from(number)], line);
