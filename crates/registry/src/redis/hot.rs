@@ -17,8 +17,17 @@ const PLACES: usize = 1_024;
 /// Counters of changes to files; a power of two.
 const EPOCHS: usize = 4_096;
 
-/// All peers of a file that live.
-pub(super) type HotPeers = Arc<[HotPeer]>;
+/// Peers that are drawn of a hot file, in peers: one that has more is answered from a sample of so many, another one each time
+/// that it is renewed.
+pub(super) const HOT_DRAW: usize = 256;
+
+/// Peers of a file that live.
+#[derive(Debug, Default)]
+pub(super) struct HotPeers {
+    pub(super) peers: Vec<HotPeer>,
+    /// Whether these are all.
+    pub(super) complete: bool,
+}
 
 /// One of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,7 +38,7 @@ pub(super) struct HotPeer {
     pub(super) until_ms: u64,
 }
 
-/// The whole lists of files that this process is asked for again and again right now.
+/// Peers of files that this process is asked for again and again right now.
 ///
 /// Whoever asks for a file once is never answered from here. A change that comes through this process ends what is kept
 /// at once; one that comes through another is seen when the answer is too old. A fixed number of files.
@@ -53,7 +62,7 @@ struct Place {
 struct Kept {
     at_ms: u64,
     changes: (u64, u64),
-    peers: HotPeers,
+    peers: Arc<HotPeers>,
     renewing: bool,
 }
 
@@ -66,8 +75,8 @@ pub(super) struct Ticket {
 
 /// What there is for a request.
 pub(super) enum Asked {
-    /// The living peers of the file.
-    Kept(HotPeers),
+    /// Living peers of the file.
+    Kept(Arc<HotPeers>),
     /// Nothing; with a ticket when the file is hot.
     Nothing(Option<Ticket>),
 }
@@ -112,13 +121,18 @@ impl HotFiles {
         }
     }
 
-    /// Keeps all living peers of `file`, read after `ticket` was given.
+    /// Keeps living peers of `file`, read after `ticket` was given.
     pub(super) fn keep(&self, file: &FileName, ticket: Ticket, peers: HotPeers) {
         let Some(place) = self.place(self.hasher.hash_one(file)) else { return };
         let mut place = place.lock();
         let older = place.kept.as_ref().is_none_or(|kept| kept.at_ms <= ticket.at_ms);
         if place.file.as_ref() == Some(file) && older {
-            place.kept = Some(Kept { at_ms: ticket.at_ms, changes: ticket.changes, peers, renewing: false });
+            place.kept = Some(Kept {
+                at_ms: ticket.at_ms,
+                changes: ticket.changes,
+                peers: Arc::new(peers),
+                renewing: false,
+            });
         }
     }
 
@@ -198,12 +212,12 @@ mod tests {
     fn only_a_file_that_is_asked_for_often_is_kept_and_not_for_long() {
         let hot = HotFiles::new();
         let ticket = heat(&hot, "a", 1_000);
-        hot.keep(&file("a"), ticket, Arc::default());
+        hot.keep(&file("a"), ticket, HotPeers::default());
         assert!(is_kept(&hot, "a", 1_050));
         assert!(!is_kept(&hot, "a", 1_060), "one renews it");
         assert!(is_kept(&hot, "a", 1_061), "and the others go on");
         assert!(!is_kept(&hot, "a", 1_100));
-        hot.keep(&file("a"), ticket, Arc::default());
+        hot.keep(&file("a"), ticket, HotPeers::default());
         assert!(!is_kept(&hot, "a", 1_500));
     }
 
@@ -212,10 +226,10 @@ mod tests {
         let hot = HotFiles::new();
         let ticket = heat(&hot, "a", 1_000);
         hot.changed(&file("a"));
-        hot.keep(&file("a"), ticket, Arc::default());
+        hot.keep(&file("a"), ticket, HotPeers::default());
         assert!(!is_kept(&hot, "a", 1_001));
         let Asked::Nothing(Some(ticket)) = hot.ask(&file("a"), 1_002) else { panic!("nothing is kept") };
-        hot.keep(&file("a"), ticket, Arc::default());
+        hot.keep(&file("a"), ticket, HotPeers::default());
         assert!(is_kept(&hot, "a", 1_003));
         hot.all_changed();
         assert!(!is_kept(&hot, "a", 1_004));

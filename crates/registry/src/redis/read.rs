@@ -9,7 +9,7 @@ use peer_core::{FileName, Owner, Peer};
 
 use super::RedisRegistry;
 use super::hidden::Hidden;
-use super::hot::{Asked, HotPeer};
+use super::hot::{Asked, HOT_DRAW, HotPeer, HotPeers};
 use super::presence::Presence;
 use super::scripts::call;
 use super::ttl::Ttls;
@@ -122,8 +122,12 @@ impl RedisRegistry {
             }
             Asked::Nothing(ticket) => ticket,
         };
+        // A hot file has more drawn of it, for those that are answered from memory next.
+        let size = |draw| {
+            if ticket.is_some() { draw_size(limit, draw).max(HOT_DRAW) } else { draw_size(limit, draw) }
+        };
         let mut first = pipe();
-        ask_draw(&mut first, file, draw_size(limit, 0));
+        ask_draw(&mut first, file, size(0));
         Self::ask_about(&caller, &mut first);
         let answers: Vec<Value> = self.link.query(&first).await?;
         let mut answers = answers.into_iter();
@@ -135,7 +139,7 @@ impl RedisRegistry {
         let mut looked_at = HashSet::new();
         for draw in 0..DRAWS {
             let (_, presences) = self.presences(&drawn, std::mem::replace(&mut touch, pipe())).await?;
-            let complete = drawn.len() < draw_size(limit, draw);
+            let complete = drawn.len() < size(draw);
             let living: Vec<HotPeer> = drawn
                 .iter()
                 .zip(presences)
@@ -147,38 +151,41 @@ impl RedisRegistry {
                     && (draw == 0 || !looked_at.contains(&peer.owner))
             });
             found.extend(visible.copied());
-            if let (true, 0, Some(ticket)) = (complete, draw, ticket) {
-                self.hot.keep(file, ticket, living.into());
+            if let (0, Some(ticket)) = (draw, ticket) {
+                self.hot.keep(file, ticket, HotPeers { peers: living, complete });
             }
             if complete || found.len() >= limit || draw + 1 == DRAWS {
                 break;
             }
             looked_at.extend(drawn);
             let mut again = pipe();
-            ask_draw(&mut again, file, draw_size(limit, draw + 1));
+            ask_draw(&mut again, file, size(draw + 1));
             let (answer,): (Value,) = self.link.query(&again).await?;
             drawn = owners(Some(answer));
         }
         Ok(choose(found, limit))
     }
 
-    /// `None` where a peer may have died.
+    /// `None` where a peer may have died, or where there may be more to find.
     fn answer_from(
         &self,
-        peers: &[HotPeer],
+        hot: &HotPeers,
         hidden: &Hidden,
         file: &FileName,
         limit: usize,
     ) -> Option<Vec<Peer>> {
         let redis_ms = self.link.clock().redis_ms();
-        let mut found = Vec::with_capacity(peers.len());
-        for peer in peers {
+        let mut found = Vec::with_capacity(hot.peers.len());
+        for peer in &hot.peers {
             if peer.until_ms <= redis_ms {
                 return None;
             }
             if !hidden.has(peer.owner, peer.address, file, redis_ms) {
                 found.push(*peer);
             }
+        }
+        if !hot.complete && found.len() < limit {
+            return None;
         }
         // The store has to be there all the same: nobody is told of peers while it may have forgotten them.
         self.link.ready().ok()?;
@@ -272,10 +279,17 @@ fn living(owner: Owner, presence: Presence) -> Option<HotPeer> {
     (!presence.withheld).then_some(HotPeer { owner, address: presence.address, until_ms: presence.until_ms })
 }
 
+/// Puts a fair sample of `count` to the front, at the price of these and not of all.
+fn shuffle_first(found: &mut [HotPeer], count: usize) {
+    for place in 0..count.min(found.len()) {
+        found.swap(place, fastrand::usize(place..found.len()));
+    }
+}
+
 /// The addresses of at most `limit` of them, in any order, none twice.
 fn choose(mut found: Vec<HotPeer>, limit: usize) -> Vec<Peer> {
-    // Redis gives short sets in order.
-    fastrand::shuffle(&mut found);
+    // Redis gives few of them in order.
+    shuffle_first(&mut found, limit);
     if found.iter().any(|peer| peer.owner.id().is_some()) {
         // Several may be at one address.
         let mut seen = HashSet::with_capacity(found.len());

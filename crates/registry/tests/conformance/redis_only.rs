@@ -1,12 +1,13 @@
 //! What the Redis store promises of Redis: no key but ours, each with its expiry, outages, earlier data.
 
-use std::collections::BTreeMap;
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
 
 use black_box::redis::RedisServer;
 use black_box::resp::Reply;
 use peer_core::{Owner, PeerId};
-use registry::{Entry, Publisher, Record, Registry, RegistryError, Report, Stats, Verdict};
+use registry::{Entry, HoldersQuery, Publisher, Record, Registry, RegistryError, Report, Stats, Verdict};
 
 use crate::store::{Home, Store, eventually, peer, set};
 
@@ -207,12 +208,13 @@ async fn a_file_with_20_000_peers_is_sampled_fairly() {
         assert_eq!(store.registry.import(chunk).await, Ok(chunk.len()));
     }
     let file = "a".parse().unwrap();
+    let query = HoldersQuery { file, hash: None, limit: LIMIT, exclude: Vec::new() };
     let mut counts: BTreeMap<peer_core::Peer, u32> = BTreeMap::new();
     for _ in 0..ASKED {
-        let sample = store.registry.addresses(peer("192.0.2.99"), &file, LIMIT).await.unwrap();
+        let sample = store.ask("192.0.2.99", &query).await.holders;
         assert_eq!(sample.len(), LIMIT);
-        for address in sample {
-            *counts.entry(address).or_default() += 1;
+        for holder in sample {
+            *counts.entry(holder.address).or_default() += 1;
         }
     }
     // Each is expected ten times. With chance alone at work, the squares of what is off sum up to about the number of peers;
@@ -222,6 +224,17 @@ async fn a_file_with_20_000_peers_is_sampled_fairly() {
     let never_seen = f64::from(u32::try_from(PEERS - counts.len()).unwrap()) * expected;
     let chi_square_per_peer = (seen + never_seen) / f64::from(u32::try_from(PEERS).unwrap());
     assert!((0.9..2.5).contains(&chi_square_per_peer), "{chi_square_per_peer}");
+    // Asked for so often it is answered from samples, which change.
+    let seen = RefCell::new(BTreeSet::new());
+    eventually("a tenth of them was handed out", || async {
+        for _ in 0..100 {
+            let sample = store.peers_for("192.0.2.99", "a", LIMIT).await.unwrap();
+            assert_eq!(sample.len(), LIMIT);
+            seen.borrow_mut().extend(sample);
+        }
+        seen.borrow().len() >= PEERS / 10
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
