@@ -30,3 +30,4 @@ pub mod signer;
 pub mod skip;
 pub mod tracker;
 pub mod udp;
+pub mod v2;
