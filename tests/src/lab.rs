@@ -1,25 +1,46 @@
 //! A laboratory of network namespaces: a wide area network, a server on it, and households behind routers.
 //!
 //! ```text
-//!   host 10.N.0.2 --- lan  router  wan ---+
-//!                                         +--- bridge 203.0.113.0/24 --- server 203.0.113.1
-//!   host 10.M.0.2 --- lan  router  wan ---+
+//!   host 10.N.0.2 --- lan  router  wan ---------------------------+
+//!                                                                 +--- bridge 203.0.113.0/24 --- server 203.0.113.1
+//!   host 10.M.0.2 --- lan  router  wan --- lan  carrier  wan -----+           2001:db8::/64             2001:db8::1
+//!                                          100.64.0.0/10
 //! ```
+//!
+//! The addresses are those of documentation (RFC 5737, RFC 3849), of private networks and of carriers (RFC 6598), and
+//! exist inside the namespaces only.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream, UdpSocket};
+mod conntrack;
+mod household;
+mod line;
+pub mod matrix;
+pub mod trials;
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::process::Command;
 use std::sync::atomic::{AtomicU8, Ordering};
 
+use nat_simulator::Link;
 use nix::unistd::geteuid;
 
-use crate::http::{Answer, Connection, Request};
+pub use household::Household;
+use line::Line;
+
 use crate::namespace::{Namespace, succeed, sweep};
-use crate::router::RouterKind;
+use crate::router::{self, RouterKind};
 use crate::skip::skipped;
-use crate::udp::UdpPeer;
 
 /// Where the server is on the wide area network.
 pub const SERVER: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 1);
+
+/// The same for IPv6.
+pub const SERVER_V6: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1);
+
+/// Where a [`MaskedServer`] is in the network of its container engine.
+pub const MASKED_SERVER: Ipv4Addr = Ipv4Addr::new(172, 17, 0, 2);
+
+/// What a [`MaskedServer`] takes everybody for.
+pub const MASK: Ipv4Addr = Ipv4Addr::new(172, 17, 0, 1);
 
 /// The last number of the first household's public address.
 const FIRST_HOUSEHOLD: u8 = 10;
@@ -35,16 +56,22 @@ pub struct Lab {
     households: AtomicU8,
 }
 
-/// A router and the host behind it.
+/// The router of a provider that has no public address for each customer (RFC 6598).
 #[derive(Debug)]
-pub struct Household {
-    /// What its router does.
-    pub kind: RouterKind,
-    /// The address of the router that the wide area network sees.
-    pub public: Ipv4Addr,
-    host: Namespace,
-    // Held so that it lives as long as the household.
-    _router: Namespace,
+pub struct Carrier {
+    kind: RouterKind,
+    number: u8,
+    router: Namespace,
+    customers: AtomicU8,
+}
+
+/// A server in the network of a container engine that shows it the same source for everybody.
+#[derive(Debug)]
+pub struct MaskedServer {
+    /// Where to start it, listening at [`MASKED_SERVER`].
+    pub namespace: Namespace,
+    // Held so that it lives as long as the server.
+    _engine: Namespace,
 }
 
 impl Lab {
@@ -81,57 +108,127 @@ impl Lab {
 
     /// Gives a namespace, which may be that of a container, an interface on the wide area network.
     pub fn attach(&self, namespace: &Namespace, address: Ipv4Addr) {
-        let port = format!("port{}", self.ports.fetch_add(1, Ordering::Relaxed));
+        let port = self.new_port();
         namespace.join("wan", &self.wan, &port);
         self.wan.ip(&format!("link set {port} master bridge"));
         namespace.ip(&format!("addr add {address}/24 dev wan"));
     }
 
+    /// Gives a [`Lab::server`] the address [`SERVER_V6`], and households with a [`RouterKind::Firewall`] a way to it.
+    pub fn speak_ipv6(&self, server: &Namespace) {
+        self.wan.kernel_setting("net/ipv6/conf/all/forwarding", "1").expect("the kernel has IPv6");
+        self.wan.ip("addr add 2001:db8::ffff/64 dev bridge nodad");
+        server.ip(&format!("addr add {SERVER_V6}/64 dev wan nodad"));
+        server.ip("-6 route add default via 2001:db8::ffff");
+    }
+
+    /// A server behind a container engine's network address translation, which is reached at [`SERVER`] and `port`.
+    pub fn masked_server(&self, port: u16) -> MaskedServer {
+        let engine = Namespace::make("engine").expect("a lab is open");
+        let namespace = Namespace::make("server").expect("a lab is open");
+        self.attach(&engine, SERVER);
+        engine.join("lan", &namespace, "lan");
+        engine.ip(&format!("addr add {MASK}/16 dev lan"));
+        namespace.ip(&format!("addr add {MASKED_SERVER}/16 dev lan"));
+        namespace.ip(&format!("route add default via {MASK}"));
+        engine.kernel_setting("net/ipv4/ip_forward", "1").expect("a router may forward");
+        engine.filter(&router::publish(port, MASKED_SERVER.into()));
+        MaskedServer { namespace, _engine: engine }
+    }
+
     /// A household with a router of this kind.
     pub fn household(&self, kind: RouterKind) -> Household {
-        let number = FIRST_HOUSEHOLD + self.households.fetch_add(1, Ordering::Relaxed);
+        self.new_household(kind, |router, number| {
+            self.attach(router, Ipv4Addr::new(203, 0, 113, number));
+            None
+        })
+    }
+
+    /// The same, on a line that delays, jitters and loses, with chance from `seed`.
+    pub fn household_on(&self, kind: RouterKind, link: Link, seed: u64) -> Household {
+        self.new_household(kind, |router, number| {
+            let port = self.new_port();
+            let laid = Line::lay([(router, "wan"), (&self.wan, &port)], link, seed).expect("root has TAP");
+            self.wan.ip(&format!("link set {port} master bridge"));
+            router.ip(&format!("addr add 203.0.113.{number}/24 dev wan"));
+            Some(laid)
+        })
+    }
+
+    /// A provider's router of this kind, with a network for customers behind it.
+    pub fn carrier(&self, kind: RouterKind) -> Carrier {
+        let number = self.next_number();
+        let router = Namespace::make("carrier").expect("a lab is open");
         let public = Ipv4Addr::new(203, 0, 113, number);
-        let router = Namespace::make("router").expect("a lab is open");
-        let host = Namespace::make("host").expect("a lab is open");
         self.attach(&router, public);
-        router.join("lan", &host, "lan");
-        router.ip(&format!("addr add 10.{number}.0.1/24 dev lan"));
-        host.ip(&format!("addr add 10.{number}.0.2/24 dev lan"));
-        host.ip(&format!("route add default via 10.{number}.0.1"));
-        router.kernel_setting("net/ipv4/ip_forward", "1").expect("a router may forward");
-        router.filter(&kind.rules());
-        Household { kind, public, host, _router: router }
+        make_router(&router, kind, public.into());
+        router.ip("addr add 100.64.0.1/10 dev lan");
+        Carrier { kind, number, router, customers: AtomicU8::new(0) }
+    }
+
+    /// A household whose router, of this kind, has no public address but one of the carrier.
+    pub fn customer(&self, carrier: &Carrier, kind: RouterKind) -> Household {
+        let mut household = self.new_household(kind, |router, _| {
+            let place = 2 + carrier.customers.fetch_add(1, Ordering::Relaxed);
+            let port = format!("lan{place}");
+            carrier.router.join(&port, router, "wan");
+            carrier.router.ip(&format!("link set {port} master lan"));
+            router.ip(&format!("addr add 100.64.0.{place}/10 dev wan"));
+            router.ip("route add default via 100.64.0.1");
+            None
+        });
+        household.public = Ipv4Addr::new(203, 0, 113, carrier.number).into();
+        household
+    }
+
+    fn new_household(
+        &self,
+        kind: RouterKind,
+        plug_in: impl FnOnce(&Namespace, u8) -> Option<Line>,
+    ) -> Household {
+        let number = self.next_number();
+        let router = Namespace::make("router").expect("a lab is open");
+        let line = plug_in(&router, number);
+        let outer = Ipv4Addr::new(203, 0, 113, number).into();
+        make_router(&router, kind, outer);
+        if kind == RouterKind::Firewall {
+            router.ip(&format!("addr add 2001:db8::{number}/64 dev wan nodad"));
+            router.ip("-6 route add default via 2001:db8::ffff");
+            router.ip(&format!("addr add 2001:db8:{number}::1/64 dev lan nodad"));
+            self.wan.ip(&format!("-6 route add 2001:db8:{number}::/64 via 2001:db8::{number}"));
+        } else {
+            router.ip(&format!("addr add 10.{number}.0.1/24 dev lan"));
+        }
+        let mut household = Household { kind, public: outer, number, hosts: Vec::new(), _line: line, router };
+        household.move_in();
+        if kind == RouterKind::Firewall {
+            household.public = household.address_of(0);
+        }
+        household
+    }
+
+    fn new_port(&self) -> String {
+        format!("port{}", self.ports.fetch_add(1, Ordering::Relaxed))
+    }
+
+    fn next_number(&self) -> u8 {
+        FIRST_HOUSEHOLD + self.households.fetch_add(1, Ordering::Relaxed)
     }
 }
 
-impl Household {
-    /// Runs `work` on its host, as [`Namespace::run`] does.
-    pub fn run<T: Send>(&self, work: impl FnOnce() -> T + Send) -> T {
-        self.host.run(work)
+impl Carrier {
+    /// What it does.
+    pub fn kind(&self) -> RouterKind {
+        self.kind
     }
+}
 
-    /// A socket of its host.
-    pub fn socket(&self) -> UdpSocket {
-        self.host.run(|| UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0))).expect("a free port")
-    }
-
-    /// A peer on its host.
-    pub fn peer(&self, server: SocketAddr) -> UdpPeer {
-        UdpPeer::over(self.socket(), server)
-    }
-
-    /// An HTTP request of its host.
-    #[track_caller]
-    pub fn send(&self, server: SocketAddr, request: &Request) -> Answer {
-        self.host
-            .run(|| TcpStream::connect(server))
-            .and_then(Connection::over)
-            .and_then(|mut connection| connection.exchange(request))
-            .expect("the server answers through the router")
-    }
-
-    /// Its public address, as a text.
-    pub fn public_text(&self) -> String {
-        IpAddr::from(self.public).to_string()
-    }
+/// Makes a namespace that has its `wan` forward, with an empty `lan`.
+fn make_router(router: &Namespace, kind: RouterKind, outer: IpAddr) {
+    router.ip("link add lan type bridge");
+    router.ip("link set lan up");
+    let family =
+        if kind == RouterKind::Firewall { "net/ipv6/conf/all/forwarding" } else { "net/ipv4/ip_forward" };
+    router.kernel_setting(family, "1").expect("a router may forward");
+    router.filter(&router::rules(kind, outer));
 }

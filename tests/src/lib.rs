@@ -23,6 +23,7 @@ pub mod lab;
 pub mod metrics;
 pub mod namespace;
 pub mod process;
+pub mod punching;
 pub mod redis;
 pub mod resp;
 pub mod router;

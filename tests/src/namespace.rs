@@ -38,6 +38,10 @@ impl Namespace {
         let handle = File::open(Path::new(FOLDER).join(&name)).map_err(|error| error.to_string())?.into();
         let namespace = Self { handle, reference: name, made_here: true };
         namespace.ip("link set lo up");
+        // Its addresses are known to be free: interfaces that are made in it need not find that out for a second.
+        for setting in ["all/accept_dad", "default/accept_dad", "default/dad_transmits"] {
+            let _ = namespace.kernel_setting(&format!("net/ipv6/conf/{setting}"), "0");
+        }
         // Docker loads a module that passes bridged frames through the filter of whoever bridges them.
         for family in ["ip", "ip6", "arp"] {
             let _ = namespace.kernel_setting(&format!("net/bridge/bridge-nf-call-{family}tables"), "0");

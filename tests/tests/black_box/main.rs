@@ -24,6 +24,7 @@ mod limits;
 mod matchmaker_bounds;
 mod moving;
 mod nat;
+mod nat_matrix;
 mod openapi;
 mod ownership;
 mod parameters;

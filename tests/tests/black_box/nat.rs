@@ -1,7 +1,7 @@
 //! The main job on real input: two peers behind two NATs publish, find, are matched and exchange packets.
 
 use std::net::SocketAddr;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use black_box::binary::Binary;
 use black_box::container::ContainerImage;
@@ -9,18 +9,10 @@ use black_box::http::Request;
 use black_box::lab::{Household, Lab, SERVER};
 use black_box::namespace::Namespace;
 use black_box::process::{Launch, Process};
+use black_box::punching::{Paths, introduce, punch_in_rounds};
 use black_box::router::RouterKind;
 use black_box::udp::{UdpPeer, from_pair, not_found};
 use serde_json::json;
-
-/// How often the original client sends while it punches.
-const ROUND: Duration = Duration::from_millis(50);
-
-/// Long enough to read what is there, too short to wait for more.
-const INSTANT: Duration = Duration::from_millis(1);
-
-/// The rounds after which a pair counts as one that does not get through.
-const ROUNDS_MAX: u32 = 20;
 
 /// A server that has the address [`SERVER`] in a lab, however it was started.
 pub(crate) trait ServerInLab {
@@ -31,11 +23,11 @@ pub(crate) trait ServerInLab {
 }
 
 /// Programs of ours in a namespace of the lab. Several processes, or one that is both.
-struct Programs(Vec<Process>);
+pub(crate) struct Programs(Vec<Process>);
 
 impl Programs {
     /// Starts these inside the namespace of a new server.
-    fn start(lab: &Lab, binaries: &[Binary]) -> Self {
+    pub(crate) fn start(lab: &Lab, binaries: &[Binary]) -> Self {
         let namespace = lab.server();
         let listen = SocketAddr::from((SERVER, 0)).to_string();
         let launch = |binary: &Binary| {
@@ -58,13 +50,6 @@ impl ServerInLab for Programs {
     fn matchmaker(&self) -> SocketAddr {
         self.address("matchmaker")
     }
-}
-
-/// What two peers use once they have heard each other.
-struct Paths {
-    /// Where each sends to.
-    to: [SocketAddr; 2],
-    rounds: u32,
 }
 
 /// Two households, each with a peer.
@@ -101,37 +86,7 @@ impl Pair {
         for (peer, household) in self.peers.iter().zip(&self.households) {
             assert_eq!(peer.register().ip(), household.public, "a peer is seen by its router's address");
         }
-        self.peers[0].connect(&self.households[1].public_text());
-        self.peers.each_ref().map(|peer| {
-            let message = peer.receive();
-            assert_eq!(message["type"], "peer", "{message}");
-            from_pair(&message["peer"])
-        })
-    }
-
-    /// Sends in rounds, as the original client does, until both have heard the other. Whoever hears a punch answers
-    /// where it truly came from. Gives the paths that were opened, or none where they do not get through.
-    fn punch(&self, told: [SocketAddr; 2]) -> Option<Paths> {
-        let (mut heard, mut to) = ([false, false], told);
-        for round in 1..=ROUNDS_MAX {
-            for (peer, other) in self.peers.iter().zip(to) {
-                peer.socket().send_to(b"punch", other).unwrap();
-            }
-            let deadline = Instant::now() + ROUND;
-            for (index, peer) in self.peers.iter().enumerate() {
-                while !heard[index] {
-                    // What has come already is read even when the round is over.
-                    let left = deadline.saturating_duration_since(Instant::now()).max(INSTANT);
-                    let Some((bytes, from)) = peer.receive_within(left) else { break };
-                    heard[index] = bytes == b"punch";
-                    to[index] = from;
-                }
-            }
-            if heard == [true, true] {
-                return Some(Paths { to, rounds: round });
-            }
-        }
-        None
+        introduce(self.peers.each_ref(), &self.households[1].public_text())
     }
 
     /// Through the opened NATs, both ways, nobody between.
@@ -164,7 +119,7 @@ pub(crate) fn punch_through_home_routers(lab: &Lab, server: &impl ServerInLab) {
     for (told, household) in told.iter().zip(pair.households.iter().rev()) {
         assert_eq!(told.ip(), household.public, "each is told of the other's router");
     }
-    let paths = pair.punch(told).expect("home routers can be punched through");
+    let paths = punch_in_rounds(pair.peers.each_ref(), told).expect("home routers can be punched through");
     assert_eq!(paths.to, told, "home routers show one port to all");
     assert!(paths.rounds <= 3, "{} rounds", paths.rounds);
     pair.exchange(&paths);
@@ -206,31 +161,6 @@ fn peers_behind_home_routers_reach_each_other_by_the_container() {
     lab.attach(&Namespace::of_process(container.pid()), SERVER);
     container.wait_until_ready();
     punch_through_home_routers(&lab, &InContainer);
-}
-
-#[test]
-fn every_kind_of_router_gets_through_where_its_kind_can() {
-    use RouterKind::{BareMasquerade, FullCone, Hard, HomeRouter};
-    let Some(lab) = Lab::open() else { return };
-    let server = Programs::start(&lab, &[Binary::Matchmaker]);
-    for (kinds, through) in [
-        ([FullCone, FullCone], true),
-        ([FullCone, HomeRouter], true),
-        ([HomeRouter, FullCone], true),
-        ([FullCone, BareMasquerade], true),
-        ([Hard, FullCone], true),
-        ([FullCone, Hard], true),
-        ([HomeRouter, Hard], false),
-        ([Hard, Hard], false),
-    ] {
-        let pair = Pair::move_in(&lab, kinds, server.matchmaker());
-        let told = pair.meet();
-        let paths = pair.punch(told);
-        assert_eq!(paths.is_some(), through, "{kinds:?}");
-        if let Some(paths) = paths {
-            pair.exchange(&paths);
-        }
-    }
 }
 
 #[test]

@@ -139,7 +139,7 @@ fn a_client_behind_a_nat_finds_out_what_kind_it_is() {
     ] {
         let household = lab.household(kind);
         let server = SERVER.to_string();
-        let said = household.run(|| client(&["turnutils_natdiscovery", "-m", "-f", "-p", &main, &server]));
+        let said = household.run(0, || client(&["turnutils_natdiscovery", "-m", "-f", "-p", &main, &server]));
         let mapped = format!("UDP reflexive addr: {}:", household.public);
         assert_says(&said, &[&mapped, &format!("NAT with {mapping}!"), &format!("NAT with {filtering}!")]);
     }
