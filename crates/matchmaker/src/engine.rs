@@ -206,6 +206,7 @@ impl Engine {
         }
         let found = target.and_then(|ip| self.find_newest(now_us, ip));
         let (queued, start) = (out.len(), out.bytes_len());
+        let mut told = None;
         match &found {
             Some(Found::Legacy(Target { addr, via })) => {
                 out.push(sender.reply_to, sender.via, Reply::Peer(*addr));
@@ -213,7 +214,7 @@ impl Engine {
             }
             Some(Found::V2(peer)) => {
                 out.push(sender.reply_to, sender.via, Reply::Peer(peer.addr));
-                self.tell_of_legacy(now_us, sender.from, peer, out);
+                told = self.tell_of_legacy(now_us, sender.from, peer, out);
             }
             None => out.push(sender.reply_to, sender.via, Reply::NotFound { target: text }),
         }
@@ -228,7 +229,12 @@ impl Engine {
             asked.inspect_err(|_| self.give_back(now_us, sender, sent, admitted))
         });
         match admitted {
-            Ok(()) if found.is_some() => Outcome::Matched,
+            Ok(()) if found.is_some() => {
+                if let Some(told) = &told {
+                    self.remember(told, now_us);
+                }
+                Outcome::Matched
+            }
             Ok(()) => Outcome::NotFound,
             Err(refused) => {
                 out.truncate(queued, start);

@@ -127,14 +127,25 @@ impl Engine {
     }
 
     /// Tells a peer of version 2 of a legacy peer that asks for it. It is told once: what a legacy datagram makes us send
-    /// could be for somebody else.
-    pub(crate) fn tell_of_legacy(&self, now_us: u64, asker: SocketAddr, target: &PeerView, out: &mut Outbox) {
-        let Some(v2) = &self.v2 else { return };
-        let (pair, _) = v2.new_pair(now_us);
+    /// could be for somebody else. Where that is really sent, [`Self::remember`] what this gives.
+    pub(crate) fn tell_of_legacy(
+        &self,
+        now_us: u64,
+        asker: SocketAddr,
+        target: &PeerView,
+        out: &mut Outbox,
+    ) -> Option<Told> {
+        let (pair, _) = self.v2.as_ref()?.new_pair(now_us);
         let introduction = of_legacy(pair, asker);
         out.push_with(target.addr, target.via, |bytes| Reply::Peer(introduction).encode(bytes));
-        let told = Told { to: target.addr, via: target.via, introduction, start_us: now_us, way_us: 0 };
-        v2.told(&[told], false, now_us);
+        Some(Told { to: target.addr, via: target.via, introduction, start_us: now_us, way_us: 0 })
+    }
+
+    /// A peer of version 2 was told of a legacy peer.
+    pub(crate) fn remember(&self, told: &Told, now_us: u64) {
+        if let Some(v2) = &self.v2 {
+            v2.told(std::slice::from_ref(told), false, now_us);
+        }
     }
 }
 

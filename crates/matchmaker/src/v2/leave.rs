@@ -16,14 +16,21 @@ impl Engine {
         token: Token,
         out: &mut Outbox,
     ) -> Outcome {
+        let (from, now_us) = (exchange.sender.from, exchange.now_us);
         if exchange.verify(token).is_err() {
+            // The token of a peer with an id shows nothing any more once that is gone.
+            if exchange.v2.pairs.lock().has_left(from, tid, now_us) {
+                let left = Reply::Unregistered { tid };
+                return self.answer_stranger(exchange, &left, Outcome::V2Repeated, out);
+            }
             let bad = Reply::Error { tid: Some(tid), code: ErrorCode::BadToken };
             return self.answer_stranger(exchange, &bad, Outcome::V2BadToken, out);
         }
         if !self.may_answer_verified(exchange) {
             return Outcome::SourceLimit;
         }
-        exchange.v2.peers.remove(exchange.sender.from);
+        exchange.v2.peers.remove(from);
+        exchange.v2.pairs.lock().left(from, tid, now_us);
         exchange.push(&Reply::Unregistered { tid }, out);
         Outcome::V2Left
     }

@@ -24,6 +24,8 @@ const RESENDS_MAX: usize = 65_536;
 /// Transaction ids, and results to come, that are remembered at a time.
 const REPEATS_MAX: usize = 32_768;
 const RESULTS_MAX: usize = 131_072;
+/// What is remembered of who unregistered, where else the number of a pair stands.
+const LEFT: u64 = u64::MAX;
 
 /// Peers that were told of each other lately: to tell them again, and to know what they say of it.
 #[derive(Debug)]
@@ -42,7 +44,7 @@ pub(super) struct Pairs {
 
 /// One side of a pair, and what it was told.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Told {
+pub(crate) struct Told {
     pub(super) to: SocketAddr,
     pub(super) via: Via,
     pub(super) introduction: Introduction,
@@ -120,6 +122,18 @@ impl Pairs {
         self.sides.get(number).map(|side| side.told)
     }
 
+    /// The sender of a request with this `tid` has unregistered.
+    pub(super) fn left(&mut self, from: SocketAddr, tid: Tid, now_us: u64) {
+        let key = self.repeat_key(from, tid);
+        self.repeats.keep(key, LEFT, now_us + REPEAT_US);
+    }
+
+    /// Whether it did so lately.
+    pub(super) fn has_left(&mut self, from: SocketAddr, tid: Tid, now_us: u64) -> bool {
+        let key = self.repeat_key(from, tid);
+        self.repeats.recall(key, now_us) == Some(LEFT)
+    }
+
     /// A side heard. False where it was not told, or not lately.
     pub(super) fn ack(&mut self, pair: PairId, from: SocketAddr) -> bool {
         let side = self.find(pair, from).and_then(|number| self.sides.get_mut(number));
@@ -145,8 +159,10 @@ impl Pairs {
             let (number, serial) = ticket;
             let side = self.sides.get_mut(number).filter(|side| side.serial == serial && !side.acked);
             let Some(side) = side else { continue };
-            side.resent += 1;
             let (told, made_us) = (side.told, side.made_us);
+            // Whoever comes late makes up for nothing.
+            let over = |after_us: &&u64| made_us + **after_us <= now_us;
+            side.resent = RESEND_AFTER_US.iter().take_while(over).count();
             self.schedule(ticket, made_us);
             return Some(told);
         }

@@ -183,6 +183,11 @@ impl Peers {
         }
     }
 
+    #[cfg(test)]
+    pub(super) fn ids_len(&self) -> usize {
+        self.ids.len()
+    }
+
     fn release(&self, gone: &Gone) {
         if let Some(id) = gone.id {
             self.ids.release(id, gone.addr);
@@ -196,7 +201,3 @@ impl Peers {
         self.shards.get(index).map(Mutex::lock)
     }
 }
-
-#[cfg(test)]
-#[path = "peers_tests.rs"]
-mod tests;

@@ -44,7 +44,7 @@ fn no_bit_of_a_token_can_be_changed() {
     let good = tokens.issue(5_000_000, addr(A), None).to_bytes();
     for bit in 0..8 * Token::BYTES {
         let mut bytes = good;
-        bytes[bit / 8] ^= 1 << (bit % 8);
+        *bytes.get_mut(bit / 8).unwrap() ^= 1 << (bit % 8);
         assert_eq!(tokens.issued_ms(5_000_000, Token::from_bytes(bytes), addr(A), None), None, "bit {bit}");
     }
 }
