@@ -126,7 +126,6 @@ impl Driver {
         // A path that this datagram opened is to be there for it.
         self.perform();
         match whose {
-            Whose::Ours => {}
             Whose::Path(_) | Whose::Stranger if self.shared.taps.load(Ordering::Relaxed) => {
                 self.shared.datagrams.push(Received { from, bytes: Bytes::copy_from_slice(datagram) });
             }
@@ -135,7 +134,7 @@ impl Driver {
                     queue.push(Bytes::copy_from_slice(datagram));
                 }
             }
-            Whose::Stranger => {}
+            Whose::Ours | Whose::Stranger => {}
         }
     }
 

@@ -43,8 +43,8 @@ pub enum ConnectError {
     /// The server speaks the legacy contract only, which knows peers by their IP addresses.
     #[error("the server finds peers by their IP addresses only")]
     LegacyServer,
-    /// 64 connects are under way already.
-    #[error("64 connects are under way already")]
+    /// 64 connects are under way already, or 1,024 paths are open.
+    #[error("64 connects are under way already, or 1,024 paths are open")]
     Busy,
     /// The client was closed.
     #[error("the client is closed")]

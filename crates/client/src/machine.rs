@@ -13,6 +13,7 @@ mod names;
 mod outbox;
 mod pairs;
 mod paths;
+mod probe;
 mod punch;
 mod punching;
 mod registration;
@@ -103,6 +104,11 @@ impl Machine {
     /// How it stands with the server.
     pub fn standing(&self) -> Standing {
         self.main.standing()
+    }
+
+    /// Its sockets that are in use.
+    pub fn sockets(&self) -> impl Iterator<Item = SocketId> {
+        [SocketId::MAIN].into_iter().chain(self.further.keys().copied())
     }
 
     /// Takes a datagram that came to one of its sockets, and says whose it is.

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use peer_core::datagram::v2::{Introduction, LanAddrs, Request as Message, Verdict};
+use peer_core::datagram::v2::{Introduction, LanAddrs, PairId, Path, Request as Message, Verdict};
 
 use super::event::{Connected, Event, SocketId, Whose};
 use super::punch::{Punch, Says};
@@ -18,7 +18,7 @@ impl Machine {
     /// The server tells of another peer.
     pub(super) fn introduced(&mut self, now: Duration, socket: SocketId, introduction: &Introduction) {
         let ack = Message::Ack { pair: introduction.pair };
-        let is_known = |pair: &Pair| pair.socket == socket && pair.pair == Some(introduction.pair);
+        let is_known = |pair: &Pair| pair.socket == socket && pair.name == Some(introduction.pair);
         if self.pairs.values().any(is_known) {
             self.out.request(socket, self.server, &ack);
             return;
@@ -34,7 +34,7 @@ impl Machine {
             registration.leave(now, server, &mut self.out);
         }
         let mut pair = Pair::new(socket, introduction.peer, now);
-        pair.pair = Some(introduction.pair);
+        pair.name = Some(introduction.pair);
         pair.key = introduction.key;
         pair.asker = introduction.tid.is_some();
         pair.request = request;
@@ -72,7 +72,7 @@ impl Machine {
 
     fn begin_pair(&mut self, now: Duration, mut pair: Pair, plan: &Plan) {
         if !pair.plan(plan, &self.lan) {
-            self.report(&pair, None);
+            self.report(pair.socket, pair.name, None);
             match pair.request {
                 Some(request) => self.fail(request, ConnectError::BothHard),
                 None => self.out.events.push_back(Event::Unpunchable { peer: pair.peer }),
@@ -102,11 +102,8 @@ impl Machine {
                 continue;
             }
             pair.give_up();
-            let (request, cold, pair_id, socket) = (pair.request, pair.cold, pair.pair, pair.socket);
-            if let Some(pair) = pair_id {
-                let verdict = Verdict { pair, reached: None };
-                self.out.request(socket, self.server, &Message::Result(verdict));
-            }
+            let (request, cold, name, socket) = (pair.request, pair.cold, pair.name, pair.socket);
+            self.report(socket, name, None);
             if let Some(request) = request {
                 self.attempt_failed(now, request, cold);
             }
@@ -183,52 +180,52 @@ impl Machine {
     fn confirmed(&mut self, now: Duration, number: u64, from: SocketAddr) -> Option<PathId> {
         let pair = self.pairs.get_mut(&number)?;
         let (via, is_new) = pair.confirm(from)?;
+        let socket = pair.socket;
         if let State::Connected(path) = pair.state {
             if is_new {
                 self.add_route(path, from);
             }
             return Some(path);
         }
-        let request = match pair.request {
-            Some(request) => match self.requests.remove(&request) {
-                Some(known) => Some((request, known.started)),
-                // It was met by another attempt meanwhile, or is not wanted any more.
-                None => {
-                    let (socket, bye) = (pair.socket, pair.says(Says::Bye));
-                    if let Some(bye) = bye {
-                        self.out.send(socket, from, bye);
-                    }
-                    self.forget_pair(number);
-                    return None;
-                }
-            },
-            None => None,
+        let started =
+            pair.request.map(|request| self.requests.remove(&request).map(|request| request.started));
+        if started == Some(None) {
+            // It was met by another attempt meanwhile.
+            if let Some(bye) = pair.says(Says::Bye) {
+                self.out.send(socket, from, bye);
+            }
+            self.forget_pair(number);
+            return None;
+        }
+        let Some(path) = self.open_path(now, number, from) else {
+            if let Some(request) = self.pairs.get(&number).and_then(|pair| pair.request) {
+                self.out.events.push_back(Event::Failed { request, error: ConnectError::Busy });
+            }
+            self.forget_pair(number);
+            return None;
         };
-        let path = self.open_path(now, number, from)?;
         let pair = self.pairs.get_mut(&number)?;
         pair.connected(now, path);
-        let took = now.saturating_sub(request.map_or(pair.told, |(_, started)| started));
+        let took = now.saturating_sub(started.flatten().unwrap_or(pair.told));
         let ms = u32::try_from(now.saturating_sub(pair.told).as_millis()).unwrap_or(u32::MAX);
         self.out.events.push_back(Event::Connected(Connected {
             path,
-            request: request.map(|(request, _)| request),
+            request: pair.request,
             peer: from,
-            socket: pair.socket,
+            socket,
             id: pair.id,
             via,
             took,
         }));
-        if let Some(id) = pair.pair {
-            let verdict = Verdict { pair: id, reached: Some((via, ms)) };
-            self.out.request(pair.socket, self.server, &Message::Result(verdict));
-        }
+        let name = pair.name;
+        self.report(socket, name, Some((via, ms)));
         Some(path)
     }
 
-    fn report(&mut self, pair: &Pair, reached: Option<(peer_core::datagram::v2::Path, u32)>) {
-        if let Some(id) = pair.pair {
-            let verdict = Verdict { pair: id, reached };
-            self.out.request(pair.socket, self.server, &Message::Result(verdict));
+    /// Tells the server what came of a pair, where it has a name for it.
+    fn report(&mut self, socket: SocketId, pair: Option<PairId>, reached: Option<(Path, u32)>) {
+        if let Some(pair) = pair {
+            self.out.request(socket, self.server, &Message::Result(Verdict { pair, reached }));
         }
     }
 }

@@ -26,7 +26,7 @@ const LEGACY_MORE: u32 = 5;
 pub(super) struct Pair {
     pub(super) socket: SocketId,
     /// `None` where a legacy server told of it.
-    pub(super) pair: Option<PairId>,
+    pub(super) name: Option<PairId>,
     /// `None` where the other one is a legacy peer.
     pub(super) key: Option<PunchKey>,
     /// Whether this peer asked.
@@ -93,7 +93,7 @@ impl Pair {
     pub(super) fn new(socket: SocketId, peer: SocketAddr, now: Duration) -> Self {
         Self {
             socket,
-            pair: None,
+            name: None,
             key: None,
             asker: false,
             request: None,

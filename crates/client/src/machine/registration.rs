@@ -8,6 +8,7 @@ use peer_core::datagram::v2::{
 
 use super::event::{SocketId, Standing};
 use super::outbox::Outbox;
+use super::probe::Probe;
 use crate::Identity;
 
 /// The first wait for an answer, before any round trip was measured.
@@ -22,12 +23,12 @@ const RESTARTS_MAX: u32 = 4;
 const KEEPALIVE: Duration = Duration::from_secs(20);
 /// Bounds for the keepalive that a server names.
 const KEEPALIVE_LEAST: Duration = Duration::from_secs(1);
-const KEEPALIVE_MOST: Duration = Duration::from_secs(60);
+const KEEPALIVE_MOST: Duration = Duration::from_mins(1);
 /// Wait after `full` and after `rate`.
 const FULL_WAIT: Duration = Duration::from_mins(1);
 const RATE_WAIT: Duration = Duration::from_secs(1);
-/// Probes without an answer until the kind of NAT counts as unknown, and leaves until the peer counts as gone.
-const FEW_TRIES_MAX: u32 = 3;
+/// Leaves without an answer until the peer counts as gone.
+const LEAVES_MAX: u32 = 3;
 
 /// How one socket stands with the server.
 #[derive(Debug)]
@@ -38,14 +39,11 @@ pub(super) struct Registration {
     /// When to register again.
     refresh_at: Option<Duration>,
     probe: Option<Probe>,
-    nat: NatKind,
     legacy: bool,
     /// How long an answer is waited for at first.
     patience: Duration,
     restarts: u32,
-    silent: bool,
-    /// The server does not know any more what is held.
-    stale: bool,
+    contact: Contact,
     left: bool,
 }
 
@@ -55,6 +53,16 @@ struct Held {
     addr: SocketAddr,
     /// `None` with a legacy server.
     token: Option<Token>,
+}
+
+/// What is known of the server's part.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Contact {
+    Good,
+    /// It does not answer.
+    Silent,
+    /// It does not know any more what is held.
+    Forgotten,
 }
 
 /// A request that is not answered.
@@ -77,15 +85,6 @@ enum Step {
     /// Again with the newest token.
     Keep,
     Leave,
-}
-
-#[derive(Debug)]
-struct Probe {
-    tid: Tid,
-    alt: SocketAddr,
-    /// Of `None` it is answered or given up.
-    retry_at: Option<Duration>,
-    tries: u32,
 }
 
 /// What a socket registers as.
@@ -115,12 +114,10 @@ impl Registration {
             held: None,
             refresh_at: None,
             probe: None,
-            nat: NatKind::Unknown,
             legacy: false,
             patience: RETRY_FIRST,
             restarts: 0,
-            silent: false,
-            stale: false,
+            contact: Contact::Good,
             left: false,
         }
     }
@@ -129,8 +126,8 @@ impl Registration {
         let unknown = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0);
         Standing {
             address: self.held.map_or(unknown, |held| held.addr),
-            nat: self.nat,
-            registered: self.held.is_some() && !self.silent,
+            nat: self.probe.as_ref().map_or(NatKind::Unknown, |probe| probe.nat),
+            registered: self.held.is_some() && self.contact != Contact::Silent,
             legacy: self.legacy,
         }
     }
@@ -141,7 +138,7 @@ impl Registration {
     }
 
     pub(super) fn has_joined(&self) -> bool {
-        self.held.is_some() && !self.stale
+        self.held.is_some() && self.contact != Contact::Forgotten
     }
 
     pub(super) fn has_left(&self) -> bool {
@@ -180,7 +177,7 @@ impl Registration {
 
     /// The server does not know us any more.
     pub(super) fn restart(&mut self, now: Duration, who: &Who<'_>, out: &mut Outbox) -> News {
-        self.stale = true;
+        self.contact = Contact::Forgotten;
         self.restarts += 1;
         if self.restarts > RESTARTS_MAX {
             // Again when it would be time for a keepalive.
@@ -201,17 +198,11 @@ impl Registration {
             return;
         };
         let tid = out.next_tid();
-        self.send(now, Step::Leave, tid, Request::Unregister { tid, token }, server, out);
+        self.send(now, Step::Leave, tid, &Request::Unregister { tid, token }, server, out);
     }
 
     pub(super) fn tick(&mut self, now: Duration, who: &Who<'_>, out: &mut Outbox) -> News {
-        if let Some(probe) = self.probe.as_mut().filter(|probe| probe.retry_at.is_some_and(|at| at <= now)) {
-            if probe.tries < FEW_TRIES_MAX {
-                self.send_probe(now, out);
-            } else {
-                probe.retry_at = None;
-            }
-        }
+        self.tick_probe(now, out);
         if self.refresh_at.is_some_and(|at| at <= now) {
             self.refresh_at = None;
             match self.token() {
@@ -222,7 +213,7 @@ impl Registration {
         let Some(pending) = self.pending.as_mut().filter(|pending| pending.retry_at <= now) else {
             return News::Nothing;
         };
-        let most = if pending.step == Step::Leave { FEW_TRIES_MAX } else { TRIES_MAX };
+        let most = if pending.step == Step::Leave { LEAVES_MAX } else { TRIES_MAX };
         if pending.tries < most && pending.step != Step::Prove {
             pending.tries += 1;
             pending.retry_at = now + self.patience.saturating_mul(1 << (pending.tries - 1)).min(RETRY_MOST);
@@ -242,7 +233,7 @@ impl Registration {
             }
             Step::Ask | Step::Keep => {
                 self.patience = RETRY_MOST;
-                self.silent = true;
+                self.contact = Contact::Silent;
                 self.begin(now, who, out);
                 News::Silent
             }
@@ -267,21 +258,16 @@ impl Registration {
             }
             Status::Ok { keepalive_secs, alt_port, .. } => {
                 self.restarts = 0;
-                self.stale = false;
+                self.contact = Contact::Good;
                 let keepalive =
                     Duration::from_secs(keepalive_secs.into()).clamp(KEEPALIVE_LEAST, KEEPALIVE_MOST);
                 let moved = self.held.is_none_or(|held| held.addr != said.addr);
                 self.held = Some(Held { addr: said.addr, token: Some(said.token) });
                 self.refresh_at = Some(now + keepalive);
                 if moved && self.socket == SocketId::MAIN {
-                    self.nat = NatKind::Unknown;
-                    self.probe = alt_port.map(|port| Probe {
-                        tid: out.next_tid(),
-                        alt: SocketAddr::new(who.server.ip(), port),
-                        retry_at: None,
-                        tries: 0,
-                    });
-                    self.send_probe(now, out);
+                    let alt = alt_port.map(|port| SocketAddr::new(who.server.ip(), port));
+                    self.probe = alt.map(|alt| Probe::new(now, said.addr, alt, out));
+                    self.tick_probe(now, out);
                 }
             }
         }
@@ -293,7 +279,7 @@ impl Registration {
         let Some(pending) = self.pending.take_if(|pending| pending.step != Step::Leave) else { return };
         self.heard(now, &pending);
         self.legacy = true;
-        self.stale = false;
+        self.contact = Contact::Good;
         self.held = Some(Held { addr, token: None });
         // What it is sent then is a register of version 2 as well: when the server was renewed, it shows.
         self.refresh_at = Some(now + KEEPALIVE);
@@ -307,8 +293,8 @@ impl Registration {
         who: &Who<'_>,
         out: &mut Outbox,
     ) -> News {
-        if let Some(probe) = self.probe.as_mut().filter(|probe| probe.tid == tid) {
-            probe.retry_at = None;
+        if let Some(probe) = self.probe.as_mut().filter(|probe| probe.is_called(tid)) {
+            probe.give_up();
             return News::Nothing;
         }
         let Some(pending) = self.pending.take_if(|pending| pending.tid == tid) else { return News::Nothing };
@@ -334,9 +320,8 @@ impl Registration {
     }
 
     pub(super) fn hear_nat(&mut self, tid: Tid, nat: NatKind) {
-        if let Some(probe) = self.probe.as_mut().filter(|probe| probe.tid == tid) {
-            probe.retry_at = None;
-            self.nat = nat;
+        if let Some(probe) = &mut self.probe {
+            probe.hear(tid, nat);
         }
     }
 
@@ -349,7 +334,9 @@ impl Registration {
     }
 
     fn heard(&mut self, now: Duration, pending: &Pending) {
-        self.silent = false;
+        if self.contact == Contact::Silent {
+            self.contact = Contact::Good;
+        }
         // Of a request that was repeated the round trip is at most this, which is long enough.
         self.patience = (2 * now.saturating_sub(pending.first_sent)).clamp(RETRY_FIRST, RETRY_MOST);
     }
@@ -369,7 +356,7 @@ impl Registration {
         let id = who.identity.map(Identity::id);
         let request = Request::Register(Register { tid, token, id, sig, lan });
         self.refresh_at = None;
-        self.send(now, step, tid, request, who.server, out);
+        self.send(now, step, tid, &request, who.server, out);
     }
 
     fn send(
@@ -377,21 +364,19 @@ impl Registration {
         now: Duration,
         step: Step,
         tid: Tid,
-        request: Request,
+        request: &Request,
         to: SocketAddr,
         out: &mut Outbox,
     ) {
-        out.request(self.socket, to, &request);
+        out.request(self.socket, to, request);
         let retry_at = now + self.patience;
-        self.pending = Some(Pending { step, request, tid, first_sent: now, retry_at, tries: 1 });
+        self.pending = Some(Pending { step, request: *request, tid, first_sent: now, retry_at, tries: 1 });
     }
 
-    fn send_probe(&mut self, now: Duration, out: &mut Outbox) {
-        let (Some(probe), Some(Held { addr, token: Some(token) })) = (&mut self.probe, self.held) else {
-            return;
-        };
-        probe.tries += 1;
-        probe.retry_at = Some(now + self.patience);
-        out.request(self.socket, probe.alt, &Request::Probe { tid: probe.tid, token, addr });
+    fn tick_probe(&mut self, now: Duration, out: &mut Outbox) {
+        let (patience, socket, token) = (self.patience, self.socket, self.token());
+        if let Some(probe) = &mut self.probe {
+            probe.tick(now, patience, socket, token, out);
+        }
     }
 }
