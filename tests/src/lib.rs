@@ -31,3 +31,4 @@ pub mod signer;
 pub mod skip;
 pub mod tracker;
 pub mod udp;
+pub mod v2;

@@ -37,6 +37,12 @@ impl Signer {
         Request::post(path).body("application/json", body).header("Peer-Signature", header)
     }
 
+    /// The signature of a register of version 2 of the rendezvous, at an address as the server wrote it.
+    pub fn rendezvous(&self, token: &str, address: std::net::SocketAddr) -> String {
+        let message = format!("peer-matchmaker-v2\nregister\n{token}\n{address}");
+        BASE64_URL_SAFE_NO_PAD.encode(self.key.sign(message.as_bytes()).to_bytes())
+    }
+
     /// The header of a signature over anything.
     pub fn header(&self, method: &str, path: &str, body: &str, server: &str, time: u64) -> String {
         let digest = BASE64_URL_SAFE_NO_PAD.encode(Sha256::digest(body));

@@ -26,6 +26,8 @@ const PURE: [&str; 9] = [
     "crates/matchmaker/src/endpoints.rs",
     "crates/matchmaker/src/engine.rs",
     "crates/matchmaker/src/stun.rs",
+    "crates/matchmaker/src/v2.rs",
+    "crates/matchmaker/src/v2",
     "crates/matchmaker/src/registrations.rs",
     "crates/matchmaker/src/registrations",
     "crates/matchmaker/src/outbox.rs",

@@ -34,4 +34,6 @@ mod settings;
 mod signatures;
 mod stun;
 mod udp_legacy;
+mod udp_v2;
+mod udp_v2_spoofing;
 mod v1;

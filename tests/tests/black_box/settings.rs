@@ -60,6 +60,8 @@ fn a_bad_setting_in_the_environment_is_named() {
         ("MATCHMAKER_STUN_SOFTWARE", "coturn"),
         ("MATCHMAKER_STUN_OTHER", "192.0.2.1"),
         ("MATCHMAKER_STUN_OTHER", "192.0.2.1/192.0.2.2"),
+        ("MATCHMAKER_TOKEN_KEY", "secret"),
+        ("MATCHMAKER_TOKEN_KEY", "000102030405060708090a0b0c0d0e0f,"),
         ("LOG_FORMAT", "JSON!"),
         ("RUST_LOG", "[["),
     ] {

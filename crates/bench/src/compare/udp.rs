@@ -29,8 +29,9 @@ Examples:
 ///
 /// Starts, in turns and each fresh in every round: the bare limit (`bench udp-echo`) and the `matchmaker` beside this
 /// program, without limits for legacy peers and filled with live registrations. Registrations and connects are
-/// measured in a closed loop of pairs of peers, each peer on an address of its own. Every answer is checked; an
-/// answer that is not there after a second is lost.
+/// measured in a closed loop of pairs of peers, each peer on an address of its own, and so are keepalives of version 2
+/// and first registers of an id, with a signature. Every answer is checked; an answer that is not there after a
+/// second is lost.
 ///
 /// The table shows the median over the rounds: answers a second, CPU time of the server process an answer, and both
 /// as a ratio to the bare limit in the same round.
@@ -64,7 +65,9 @@ const SERVERS: [&str; 2] = [BARE, OURS];
 const ECHO: &str = "fixed answer";
 const REGISTER: &str = "register";
 const CONNECT: &str = "connect";
-const OPERATIONS: [&str; 3] = [ECHO, REGISTER, CONNECT];
+const KEEPALIVE: &str = "v2 keepalive";
+const SIGNED: &str = "v2 signed register";
+const OPERATIONS: [&str; 5] = [ECHO, REGISTER, CONNECT, KEEPALIVE, SIGNED];
 
 /// The original server in Python, measured once on a machine of this kind (AMD EPYC, 2 cores): microseconds of CPU
 /// time an answer.
@@ -120,7 +123,12 @@ pub(crate) async fn run(args: &CompareUdpArgs) -> anyhow::Result<()> {
 }
 
 async fn measure(name: &'static str, round: u16, args: &CompareUdpArgs) -> anyhow::Result<Vec<Sample>> {
-    let ours = [(REGISTER, Mode::Register), (CONNECT, Mode::Connect)];
+    let ours = [
+        (REGISTER, Mode::Register),
+        (CONNECT, Mode::Connect),
+        (KEEPALIVE, Mode::V2Keepalive),
+        (SIGNED, Mode::V2Signed),
+    ];
     if name == OURS {
         let mut filled = Filled::start(args.registrations).await?;
         let (process, address) = filled.server();
@@ -227,7 +235,8 @@ fn method(args: &CompareUdpArgs) -> String {
          thread of the same machine; the matchmaker keeps {} more registrations, each of another address, as its own \
          count confirms before and after; {} rounds of {:?} for each operation after a warm-up of {WARM_UP:?}, every server \
          fresh in each round and in turns; medians over the rounds. A registration has one answer, a connect has two, \
-         one to either side. Every answer was checked.\n",
+         one to either side. A keepalive of version 2 names an id and shows a token, a signed register has an Ed25519 \
+         signature of an id that its address did not have before. Every answer was checked.\n",
         args.pairs,
         thousands(f64::from(args.registrations)),
         args.rounds,

@@ -10,6 +10,7 @@ use crate::tally::SharedTally;
 
 use super::datagram::{self, DATAGRAM_BYTES, Expected, REGISTER};
 use super::stun;
+use super::v2::V2Peer;
 
 /// The kinds of exchange that a load is made of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -24,12 +25,20 @@ pub(crate) enum Mode {
     Echo,
     /// Each is a Binding request of STUN; one answer
     Stun,
+    /// Each is a keepalive of version 2, with an id and a token; one answer
+    V2Keepalive,
+    /// Each is the first register of an id of version 2, with a signature; one answer
+    V2Signed,
 }
 
 impl Mode {
     /// Whether the peers have to be registered for it.
     pub(crate) fn registers(self) -> bool {
-        !matches!(self, Self::Echo | Self::Stun)
+        !matches!(self, Self::Echo | Self::Stun) && !self.is_v2()
+    }
+
+    fn is_v2(self) -> bool {
+        matches!(self, Self::V2Keepalive | Self::V2Signed)
     }
 }
 
@@ -58,12 +67,21 @@ impl Peer {
 
     /// Waits for one answer. False where none came.
     async fn hear(&self, due: Expected, since: Instant, tally: &SharedTally) -> anyhow::Result<bool> {
+        self.hear_with(|datagram| due.check(datagram), since, tally).await
+    }
+
+    async fn hear_with(
+        &self,
+        check: impl FnOnce(&[u8]) -> Result<(), String>,
+        since: Instant,
+        tally: &SharedTally,
+    ) -> anyhow::Result<bool> {
         let mut buffer = [0; DATAGRAM_BYTES];
         let Ok(received) = timeout(LOST, self.socket.recv(&mut buffer)).await else {
             tally.lost("no answer within a second");
             return Ok(false);
         };
-        tally.answered(since, due.check(buffer.get(..received?).unwrap_or_default()));
+        tally.answered(since, check(buffer.get(..received?).unwrap_or_default()));
         Ok(true)
     }
 }
@@ -74,6 +92,7 @@ pub(crate) struct Pair {
     server: SocketAddr,
     ips: [Ipv4Addr; 2],
     peers: [Peer; 2],
+    v2: [V2Peer; 2],
     turns: u64,
 }
 
@@ -84,7 +103,8 @@ impl Pair {
         let ips = [Ipv4Addr::new(127, 1, high, low), Ipv4Addr::new(127, 2, high, low)];
         let [first, second] = ips;
         let peers = [Peer::open(first, server).await?, Peer::open(second, server).await?];
-        Ok(Self { server, ips, peers, turns: 0 })
+        let v2 = peers.each_ref().map(|peer| V2Peer::new(peer.address));
+        Ok(Self { server, ips, peers, v2, turns: 0 })
     }
 
     /// Registers both, so that each can ask for the other.
@@ -104,12 +124,15 @@ impl Pair {
     ) -> anyhow::Result<()> {
         let turn = self.turns;
         self.turns += 1;
+        if mode.is_v2() {
+            return self.v2_turn(turn, mode, since, tally).await;
+        }
         let [first, second] = &self.peers;
         let (speaker, other) = if turn.is_multiple_of(2) { (first, second) } else { (second, first) };
         let connects = match mode {
             Mode::Connect => true,
             Mode::Mixed => turn.is_multiple_of(MIXED_CONNECT_EVERY),
-            Mode::Register | Mode::Echo | Mode::Stun => false,
+            Mode::Register | Mode::Echo | Mode::Stun | Mode::V2Keepalive | Mode::V2Signed => false,
         };
         let heard = if connects {
             tally.expect(2);
@@ -135,10 +158,28 @@ impl Pair {
         Ok(())
     }
 
+    async fn v2_turn(
+        &mut self,
+        turn: u64,
+        mode: Mode,
+        since: Instant,
+        tally: &SharedTally,
+    ) -> anyhow::Result<()> {
+        let ([first, second], [of_first, of_second]) = (&self.peers, &mut self.v2);
+        let (speaker, v2) = if turn.is_multiple_of(2) { (first, of_first) } else { (second, of_second) };
+        tally.expect(1);
+        speaker.socket.send(&v2.register(mode == Mode::V2Signed)).await?;
+        if !speaker.hear_with(|datagram| v2.check(datagram), since, tally).await? {
+            self.reopen(mode, tally).await?;
+        }
+        Ok(())
+    }
+
     /// Takes new sockets, so that an answer that comes after all is not taken for the next one.
     async fn reopen(&mut self, mode: Mode, tally: &SharedTally) -> anyhow::Result<()> {
         let [first, second] = self.ips;
         self.peers = [Peer::open(first, self.server).await?, Peer::open(second, self.server).await?];
+        self.v2 = self.peers.each_ref().map(|peer| V2Peer::new(peer.address));
         if mode.registers() {
             for peer in &self.peers {
                 tally.expect(1);
