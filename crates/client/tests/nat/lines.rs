@@ -10,7 +10,7 @@ use crate::peer::Detour;
 use crate::world::World;
 
 /// Worlds of each kind.
-const SEEDS: u64 = 15;
+const SEEDS: u64 = 50;
 
 #[test]
 fn every_pair_that_can_be_punched_connects_over_lines_that_lose_a_tenth() {

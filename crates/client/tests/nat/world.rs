@@ -4,6 +4,7 @@ use std::time::Duration;
 use nat_simulator::{Actions, Attach, HostId, Link, Node, RouterId, RouterKind, Simulation};
 use peer_client::{ConnectError, Target, Via};
 
+use crate::legacy::LegacyPeer;
 use crate::peer::{Detour, Peer};
 use crate::server::{MAIN_PORT, Server};
 
@@ -18,6 +19,7 @@ const CONNECTS_WITHIN: Duration = Duration::from_secs(30);
 pub(crate) enum Program {
     Server(Server),
     Peer(Peer),
+    Legacy { server: SocketAddr, peer: LegacyPeer },
 }
 
 impl Node for Program {
@@ -32,6 +34,7 @@ impl Node for Program {
         match self {
             Self::Server(server) => server.on_datagram(now, to, from, bytes, actions),
             Self::Peer(peer) => peer.on_datagram(now, to, from, bytes, actions),
+            Self::Legacy { server, peer } => peer.on_datagram([to, from, *server], bytes, actions),
         }
     }
 
@@ -39,6 +42,7 @@ impl Node for Program {
         match self {
             Self::Server(server) => server.on_timer(now, actions),
             Self::Peer(peer) => peer.on_timer(now, actions),
+            Self::Legacy { .. } => {}
         }
     }
 }
@@ -119,6 +123,15 @@ impl World {
         self.peers.push(host);
     }
 
+    /// A registered legacy peer at a public address of its own.
+    pub(crate) fn add_legacy(&mut self, local: SocketAddr) -> SocketAddr {
+        let server = self.server;
+        let program = Program::Legacy { server, peer: LegacyPeer::default() };
+        let host = self.simulation.host(Attach::Wan, local.ip(), program, Link::default());
+        self.simulation.act(host, |_, _, actions| actions.send(local, server, *br#"{"type":"register"}"#));
+        local
+    }
+
     pub(crate) fn peer(&self, index: usize) -> &Peer {
         peer_of(&self.simulation, self.peers[index])
     }
@@ -146,7 +159,7 @@ impl World {
     ) -> T {
         self.simulation.act(self.peers[index], |program, now, actions| match program {
             Program::Peer(peer) => work(peer, now, actions),
-            Program::Server(_) => panic!("no peer"),
+            Program::Server(_) | Program::Legacy { .. } => panic!("no peer"),
         })
     }
 
@@ -212,6 +225,6 @@ impl World {
 fn peer_of(simulation: &Simulation<Program>, id: HostId) -> &Peer {
     match simulation.node(id) {
         Program::Peer(peer) => peer,
-        Program::Server(_) => panic!("no peer"),
+        Program::Server(_) | Program::Legacy { .. } => panic!("no peer"),
     }
 }
