@@ -69,7 +69,8 @@ pub struct Standing {
 pub enum Event {
     /// It stands otherwise with the server than before.
     Standing(Standing),
-    /// It is registered, and the kind of its NAT is known as far as it will be. Comes once.
+    /// It is registered, and the kind of its NAT is known as far as it will be. Comes again when that
+    /// was found out anew.
     Ready,
     /// It could not be registered. What can still come of it does.
     Unavailable(BindError),

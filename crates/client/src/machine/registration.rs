@@ -175,6 +175,13 @@ impl Registration {
         News::Nothing
     }
 
+    /// Another server is asked from now on.
+    pub(super) fn move_on(&mut self) {
+        self.probe = None;
+        self.restarts = 0;
+        self.patience = RETRY_FIRST;
+    }
+
     /// The server does not know us any more.
     pub(super) fn restart(&mut self, now: Duration, who: &Who<'_>, out: &mut Outbox) -> News {
         self.contact = Contact::Forgotten;
@@ -264,7 +271,7 @@ impl Registration {
                 let moved = self.held.is_none_or(|held| held.addr != said.addr);
                 self.held = Some(Held { addr: said.addr, token: Some(said.token) });
                 self.refresh_at = Some(now + keepalive);
-                if moved && self.socket == SocketId::MAIN {
+                if (moved || self.probe.is_none()) && self.socket == SocketId::MAIN {
                     let alt = alt_port.map(|port| SocketAddr::new(who.server.ip(), port));
                     self.probe = alt.map(|alt| Probe::new(now, said.addr, alt, out));
                     self.tick_probe(now, out);

@@ -95,6 +95,7 @@ impl Machine {
                 let next = to.as_slice().iter().find(|next| next.is_ipv4() == self.server.is_ipv4());
                 if let Some(next) = next.filter(|next| **next != self.server) {
                     self.server = *next;
+                    self.main.move_on();
                     self.register(now, SocketId::MAIN);
                 }
             }

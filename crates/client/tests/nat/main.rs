@@ -14,4 +14,5 @@ mod matrix;
 mod peer;
 mod places;
 mod server;
+mod words;
 mod world;

@@ -198,7 +198,7 @@ impl World {
             return Err(*error);
         }
         let (at, connected) = *self.peer(asker).connected.get(before[0]).expect("an answer in time");
-        assert_eq!(connected.took, at - start);
+        assert_eq!(start + connected.took, at);
         self.assert_they_talk([asker, target]);
         Ok(Reached { via: connected.via, took: connected.took })
     }
