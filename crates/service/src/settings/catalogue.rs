@@ -95,8 +95,8 @@ pub static ADMIN_TOKEN: Setting = Setting {
 pub static MAX_CLIENTS: Setting = setting(
     "MAX_CLIENTS",
     "1000000",
-    "Registrations that the matchmaker keeps, 1 to 100000000. When it is full, those that were heard only once make \
-     room, and live ones that were heard again stay.",
+    "Registrations that the matchmaker keeps, of legacy peers and as many of peers of version 2, 1 to 100000000. When it \
+     is full, legacy ones that were heard only once make room, and live ones that were heard again stay.",
 );
 /// `MATCHMAKER_LEGACY`
 pub static MATCHMAKER_LEGACY: Setting = setting(
