@@ -11,6 +11,7 @@ mod amplification;
 mod bad_http;
 mod bad_udp;
 mod caller;
+mod client;
 mod container;
 mod durability;
 mod expiry;

@@ -33,7 +33,7 @@ fn legacy_rounds_between(households: [&Household; 2], matchmaker: SocketAddr) ->
 
 /// Writes a matrix for people: into the output of the test, and as a picture into the folder of the build.
 #[expect(clippy::print_stdout, reason = "this is what the test is run for")]
-fn publish(matrix: &Matrix, name: &str) {
+pub(crate) fn publish(matrix: &Matrix, name: &str) {
     println!("{matrix}");
     let target = std::env::current_exe().expect("the test knows its own file");
     let target = target.ancestors().nth(3).map_or_else(|| Path::new(".").to_owned(), Path::to_owned);

@@ -1,0 +1,142 @@
+//! What a server may say, word by word.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use peer_client::machine::{Event, Machine, Settings, SocketId};
+use peer_client::{BindError, ConnectError, Identity, Refusal, Target};
+use peer_core::datagram::v2::{
+    Decoded, ErrorCode, LanAddrs, MoveTargets, Register, Reply, Request, Status, Token, YourAddr,
+};
+
+const SECOND: Duration = Duration::from_secs(1);
+
+/// A machine, and the time.
+struct Bench {
+    machine: Machine,
+    now: Duration,
+}
+
+impl Bench {
+    fn new() -> Self {
+        let identity = Some(Identity::from_bytes(&[1; 32]));
+        let mut machine =
+            Machine::new(Settings { server: addr("203.0.113.1:1"), identity, lan: LanAddrs::EMPTY }, [1; 16]);
+        machine.start(Duration::ZERO);
+        Self { machine, now: Duration::ZERO }
+    }
+
+    /// What it sent last, and where.
+    fn sent(&mut self) -> (SocketAddr, Request) {
+        let transmit = std::iter::from_fn(|| self.machine.poll_transmit()).last().expect("something is sent");
+        let Decoded::Request(request) = Request::decode(&transmit.bytes) else { panic!("{transmit:?}") };
+        (transmit.to, request)
+    }
+
+    fn register(&mut self) -> Register {
+        match self.sent() {
+            (_, Request::Register(register)) => register,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn hear(&mut self, from: &str, reply: &Reply) {
+        let mut bytes = Vec::new();
+        reply.encode(&mut bytes);
+        self.machine.handle(self.now, SocketId::MAIN, addr(from), &bytes);
+    }
+
+    /// The server has answered every step.
+    fn join(&mut self, server: &str) {
+        let ok = Status::Ok { ttl_secs: 120, keepalive_secs: 20, alt_port: None };
+        for status in [Status::Verify, ok] {
+            let tid = self.register().tid;
+            let said =
+                YourAddr { tid, addr: addr("198.51.100.7:5"), status, token: Token::from_bytes([2; 16]) };
+            self.hear(server, &Reply::YourAddr(said));
+        }
+        assert!(self.machine.standing().registered);
+    }
+
+    /// Lets time pass from one thing that is due to the next.
+    fn pass(&mut self, time: Duration) {
+        let until = self.now + time;
+        while let Some(due) = self.machine.next_timeout().filter(|due| *due <= until) {
+            self.now = self.now.max(due);
+            self.machine.tick(self.now);
+        }
+        self.now = until;
+    }
+
+    fn events(&mut self) -> Vec<Event> {
+        std::iter::from_fn(|| self.machine.poll_event()).collect()
+    }
+}
+
+fn addr(text: &str) -> SocketAddr {
+    text.parse().unwrap()
+}
+
+#[test]
+fn a_server_that_says_nothing_is_silent_after_eight_seconds_and_asked_on() {
+    let mut bench = Bench::new();
+    bench.pass(7 * SECOND);
+    assert!(bench.events().is_empty());
+    bench.pass(SECOND);
+    assert!(matches!(bench.events()[..], [Event::Unavailable(BindError::Silent)]));
+    bench.register();
+    bench.pass(5 * SECOND);
+    bench.join("203.0.113.1:1");
+}
+
+#[test]
+fn a_registration_is_kept_and_made_anew_where_the_server_has_forgotten_it() {
+    let mut bench = Bench::new();
+    bench.join("203.0.113.1:1");
+    bench.pass(20 * SECOND);
+    let keep = bench.register();
+    assert_eq!((keep.token, keep.sig), (Some(Token::from_bytes([2; 16])), None));
+    let error = Reply::Error { tid: Some(keep.tid), code: ErrorCode::BadToken };
+    bench.hear("203.0.113.9:1", &error);
+    assert!(bench.machine.poll_transmit().is_none(), "only the server is believed");
+    bench.hear("203.0.113.1:1", &error);
+    bench.join("203.0.113.1:1");
+}
+
+#[test]
+fn what_a_server_refuses_is_told() {
+    let mut bench = Bench::new();
+    let tid = Some(bench.register().tid);
+    bench.hear("203.0.113.1:1", &Reply::Error { tid, code: ErrorCode::Full });
+    assert!(matches!(bench.events()[..], [Event::Unavailable(BindError::Refused(Refusal(ErrorCode::Full)))]));
+}
+
+#[test]
+fn a_request_waits_where_the_server_says_so_and_fails_where_it_goes_on_saying_so() {
+    let mut bench = Bench::new();
+    bench.join("203.0.113.1:1");
+    bench.events();
+    bench.machine.connect(bench.now, Target::Addr(addr("198.51.100.9:9"))).unwrap();
+    let mut asked = 0;
+    let error = loop {
+        let (_, Request::Connect(connect)) = bench.sent() else { panic!("a connect") };
+        asked += 1;
+        bench.hear("203.0.113.1:1", &Reply::Error { tid: Some(connect.tid), code: ErrorCode::Rate });
+        if let Some(Event::Failed { error, .. }) = bench.events().pop() {
+            break error;
+        }
+        bench.pass(SECOND);
+    };
+    assert_eq!((asked, error), (4, ConnectError::Refused(Refusal(ErrorCode::Rate))));
+}
+
+#[test]
+fn a_server_that_ends_sends_its_peers_to_another() {
+    let mut bench = Bench::new();
+    bench.join("203.0.113.1:1");
+    let to: MoveTargets = [addr("[2001:db8::1]:1"), addr("203.0.113.2:2")].into_iter().collect();
+    bench.hear("203.0.113.1:1", &Reply::Move { to, within_secs: 20 });
+    bench.join("203.0.113.2:2");
+    bench.pass(20 * SECOND);
+    assert_eq!(bench.sent().0, addr("203.0.113.2:2"));
+}
