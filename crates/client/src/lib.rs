@@ -1,0 +1,37 @@
+//! A peer of the rendezvous: it registers with the matchmaker, finds other peers and reaches them through NATs.
+//!
+//! ```no_run
+//! # async fn hello(other: peer_client::PeerId) -> Result<(), Box<dyn std::error::Error>> {
+//! use peer_client::{Client, Config, Identity, Target};
+//!
+//! let server = "198.51.100.1:12345".parse()?;
+//! let client = Client::bind(Config::new(server).with_identity(Identity::random()?)).await?;
+//! let path = client.connect(Target::Id(other)).await?;
+//! path.send(b"hello").await?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! [`Client`] is the whole of it for most programs. What it does with datagrams and times stands in [`machine`], which does
+//! no I/O, so that hours behind NATs of every kind are tested in milliseconds. docs/PROTOCOL.md is the contract of both.
+
+mod client;
+mod config;
+mod datagrams;
+mod driver;
+mod error;
+mod identity;
+mod lan;
+pub mod machine;
+mod path;
+mod queue;
+mod sockets;
+
+pub use client::Client;
+pub use config::Config;
+pub use datagrams::{Datagrams, Received};
+pub use error::{BindError, ConnectError, Refusal};
+pub use identity::Identity;
+pub use path::Path;
+pub use peer_core::PeerId;
+pub use peer_core::datagram::v2::{NatKind, Path as Via, Target};

@@ -1,0 +1,234 @@
+//! With whom this peer punches.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use peer_core::datagram::v2::{Introduction, LanAddrs, Request as Message, Verdict};
+
+use super::event::{Connected, Event, SocketId, Whose};
+use super::punch::{Punch, Says};
+use super::punching::{Pair, Plan, State};
+use super::{Machine, PAIRS_MAX, PathId, legacy};
+use crate::error::ConnectError;
+
+/// From one punch to the next, where a legacy server does not say.
+const LEGACY_INTERVAL: Duration = Duration::from_millis(100);
+
+impl Machine {
+    /// The server tells of another peer.
+    pub(super) fn introduced(&mut self, now: Duration, socket: SocketId, introduction: &Introduction) {
+        let ack = Message::Ack { pair: introduction.pair };
+        let is_known = |pair: &Pair| pair.socket == socket && pair.pair == Some(introduction.pair);
+        if self.pairs.values().any(is_known) {
+            self.out.request(socket, self.server, &ack);
+            return;
+        }
+        let request = self.answered(socket, introduction);
+        if introduction.tid.is_some() != request.is_some() || !self.has_room_for_pair() {
+            return;
+        }
+        self.out.request(socket, self.server, &ack);
+        let server = self.server;
+        if let Some(registration) = self.further.get_mut(&socket) {
+            // It was for this one question, and would make our IP address ambiguous for others.
+            registration.leave(now, server, &mut self.out);
+        }
+        let mut pair = Pair::new(socket, introduction.peer, now);
+        pair.pair = Some(introduction.pair);
+        pair.key = introduction.key;
+        pair.asker = introduction.tid.is_some();
+        pair.request = request;
+        pair.id = introduction.id;
+        pair.cold = introduction.cold;
+        let plan = Plan {
+            lan: introduction.lan,
+            mapped: introduction.punch,
+            start: now + Duration::from_millis(introduction.start_ms.into()),
+            interval: Duration::from_millis(introduction.interval_ms.into()),
+        };
+        self.begin_pair(now, pair, &plan);
+    }
+
+    /// A legacy server tells of another peer.
+    pub(super) fn introduced_by_legacy(&mut self, now: Duration, socket: SocketId, peer: SocketAddr) {
+        let request = self.answered_by_legacy(peer);
+        let is_known = |pair: &Pair| pair.key.is_none() && pair.peer == peer && pair.state == State::Punching;
+        if let Some(pair) = self.pairs.values_mut().find(|pair| is_known(pair)) {
+            // Both asked for each other, or it was asked twice.
+            pair.request = pair.request.or(request);
+            return;
+        }
+        if self.has_room_for_pair() {
+            let mut pair = Pair::new(socket, peer, now);
+            pair.request = request;
+            let plan = Plan { lan: LanAddrs::EMPTY, mapped: true, start: now, interval: LEGACY_INTERVAL };
+            self.begin_pair(now, pair, &plan);
+        }
+    }
+
+    fn has_room_for_pair(&self) -> bool {
+        !self.closing && self.pairs.len() < PAIRS_MAX
+    }
+
+    fn begin_pair(&mut self, now: Duration, mut pair: Pair, plan: &Plan) {
+        if !pair.plan(plan, &self.lan) {
+            self.report(&pair, None);
+            match pair.request {
+                Some(request) => self.fail(request, ConnectError::BothHard),
+                None => self.out.events.push_back(Event::Unpunchable { peer: pair.peer }),
+            }
+            return;
+        }
+        let number = self.next_number();
+        if let Some(key) = pair.key {
+            self.by_key.insert(key, number);
+        }
+        pair.tick(now, &mut self.out);
+        self.pairs.insert(number, pair);
+    }
+
+    pub(super) fn tick_pairs(&mut self, now: Duration) {
+        let mut over = Vec::new();
+        for (number, pair) in &mut self.pairs {
+            pair.tick(now, &mut self.out);
+            if pair.is_over(now) {
+                over.push(*number);
+            }
+        }
+        for number in over {
+            let Some(pair) = self.pairs.get_mut(&number) else { continue };
+            if pair.state == State::Over {
+                self.forget_pair(number);
+                continue;
+            }
+            pair.give_up();
+            let (request, cold, pair_id, socket) = (pair.request, pair.cold, pair.pair, pair.socket);
+            if let Some(pair) = pair_id {
+                let verdict = Verdict { pair, reached: None };
+                self.out.request(socket, self.server, &Message::Result(verdict));
+            }
+            if let Some(request) = request {
+                self.attempt_failed(now, request, cold);
+            }
+        }
+    }
+
+    pub(super) fn forget_pair(&mut self, number: u64) {
+        if let Some(key) = self.pairs.remove(&number).and_then(|pair| pair.key) {
+            self.by_key.remove(&key);
+        }
+    }
+
+    /// Something that shows a key.
+    pub(super) fn hear_punch(&mut self, now: Duration, socket: SocketId, from: SocketAddr, punch: Punch) {
+        let Some(number) = self.by_key.get(&punch.key).copied() else { return };
+        let Some(pair) = self.pairs.get_mut(&number) else { return };
+        // What we said ourselves shows the key as well.
+        if pair.socket != socket || pair.asker == punch.from_asker {
+            return;
+        }
+        if punch.says == Says::Bye {
+            if let State::Connected(path) = pair.state {
+                self.end_path(path);
+            }
+            return;
+        }
+        if !pair.hear(from) {
+            return;
+        }
+        if let State::Connected(path) = pair.state
+            && let Some(path) = self.paths.get_mut(&path)
+        {
+            path.heard = now;
+        }
+        if punch.says != Says::Hello {
+            self.confirmed(now, number, from);
+        }
+        if matches!(punch.says, Says::Hello | Says::Heard)
+            && let Some(pair) = self.pairs.get(&number)
+        {
+            pair.answer(from, &mut self.out);
+        }
+    }
+
+    /// Something else, from an address that no path has.
+    pub(super) fn hear_unmarked(
+        &mut self,
+        now: Duration,
+        socket: SocketId,
+        from: SocketAddr,
+        datagram: &[u8],
+    ) -> Whose {
+        let is_of = |pair: &Pair| {
+            pair.socket == socket
+                && match pair.key {
+                    // It says more to us than punches: it knows that the way is open.
+                    Some(_) => pair.has_heard(from),
+                    // Where a NAT gave it another port, only its address is known.
+                    None => pair.peer.ip() == from.ip() && !matches!(pair.state, State::Connected(_)),
+                }
+        };
+        let Some((number, pair)) = self.pairs.iter_mut().find(|(_, pair)| is_of(pair)) else {
+            return Whose::Stranger;
+        };
+        let number = *number;
+        pair.hear(from);
+        match self.confirmed(now, number, from) {
+            Some(path) if datagram != legacy::PUNCH => Whose::Path(path),
+            _ => Whose::Ours,
+        }
+    }
+
+    /// A way is open in both directions.
+    fn confirmed(&mut self, now: Duration, number: u64, from: SocketAddr) -> Option<PathId> {
+        let pair = self.pairs.get_mut(&number)?;
+        let (via, is_new) = pair.confirm(from)?;
+        if let State::Connected(path) = pair.state {
+            if is_new {
+                self.add_route(path, from);
+            }
+            return Some(path);
+        }
+        let request = match pair.request {
+            Some(request) => match self.requests.remove(&request) {
+                Some(known) => Some((request, known.started)),
+                // It was met by another attempt meanwhile, or is not wanted any more.
+                None => {
+                    let (socket, bye) = (pair.socket, pair.says(Says::Bye));
+                    if let Some(bye) = bye {
+                        self.out.send(socket, from, bye);
+                    }
+                    self.forget_pair(number);
+                    return None;
+                }
+            },
+            None => None,
+        };
+        let path = self.open_path(now, number, from)?;
+        let pair = self.pairs.get_mut(&number)?;
+        pair.connected(now, path);
+        let took = now.saturating_sub(request.map_or(pair.told, |(_, started)| started));
+        let ms = u32::try_from(now.saturating_sub(pair.told).as_millis()).unwrap_or(u32::MAX);
+        self.out.events.push_back(Event::Connected(Connected {
+            path,
+            request: request.map(|(request, _)| request),
+            peer: from,
+            socket: pair.socket,
+            id: pair.id,
+            via,
+            took,
+        }));
+        if let Some(id) = pair.pair {
+            let verdict = Verdict { pair: id, reached: Some((via, ms)) };
+            self.out.request(pair.socket, self.server, &Message::Result(verdict));
+        }
+        Some(path)
+    }
+
+    fn report(&mut self, pair: &Pair, reached: Option<(peer_core::datagram::v2::Path, u32)>) {
+        if let Some(id) = pair.pair {
+            let verdict = Verdict { pair: id, reached };
+            self.out.request(pair.socket, self.server, &Message::Result(verdict));
+        }
+    }
+}

@@ -1,0 +1,119 @@
+//! Ways to peers that are open.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use super::event::{Event, PathId, SocketId};
+use super::punch::Says;
+use super::{Machine, PATHS_MAX};
+
+/// How often a path is used in any case, so that the NATs keep it: they forget what was silent for 30 seconds.
+const ALIVE_EVERY: Duration = Duration::from_secs(15);
+/// After so long without a word of the peer a path has ended: four of its words were lost.
+const SILENT_MAX: Duration = Duration::from_secs(65);
+/// Addresses that datagrams of one peer come from at most.
+const ROUTES_MAX: usize = 8;
+
+/// A way to a peer.
+#[derive(Debug)]
+pub(super) struct PathState {
+    pub(super) socket: SocketId,
+    /// When the peer was heard last.
+    pub(super) heard: Duration,
+    addr: SocketAddr,
+    /// The pairs that it came of: one, or two where both peers asked for each other.
+    pairs: Vec<u64>,
+    /// Addresses that its datagrams come from.
+    from: Vec<SocketAddr>,
+    /// `None` of a legacy peer, which would not know what to make of our words.
+    alive_at: Option<Duration>,
+}
+
+impl PathState {
+    pub(super) fn due(&self) -> Option<Duration> {
+        self.alive_at.map(|alive_at| alive_at.min(self.heard + SILENT_MAX))
+    }
+}
+
+impl Machine {
+    /// The path of a pair by this address, a new one or the one that is there. `None` where there are too many.
+    pub(super) fn open_path(&mut self, now: Duration, number: u64, addr: SocketAddr) -> Option<PathId> {
+        let pair = self.pairs.get(&number)?;
+        let (socket, has_key) = (pair.socket, pair.key.is_some());
+        if let Some(known) = self.routes.get(&(socket, addr)).copied()
+            && let Some(path) = self.paths.get_mut(&known)
+        {
+            path.pairs.push(number);
+            path.heard = now;
+            return Some(known);
+        }
+        if self.paths.len() >= PATHS_MAX {
+            return None;
+        }
+        let id = PathId(self.next_number());
+        let alive_at = has_key.then(|| now + ALIVE_EVERY);
+        let path = PathState { socket, heard: now, addr, pairs: vec![number], from: Vec::new(), alive_at };
+        self.paths.insert(id, path);
+        self.add_route(id, addr);
+        Some(id)
+    }
+
+    /// Datagrams of a path's peer come from there as well.
+    pub(super) fn add_route(&mut self, id: PathId, from: SocketAddr) {
+        let Some(path) = self.paths.get_mut(&id) else { return };
+        if path.from.len() < ROUTES_MAX && !self.routes.contains_key(&(path.socket, from)) {
+            path.from.push(from);
+            self.routes.insert((path.socket, from), id);
+        }
+    }
+
+    pub(super) fn tick_paths(&mut self, now: Duration) {
+        let due: Vec<PathId> = self
+            .paths
+            .iter()
+            .filter(|(_, path)| path.due().is_some_and(|due| due <= now))
+            .map(|(id, _)| *id)
+            .collect();
+        for id in due {
+            let Some(path) = self.paths.get_mut(&id) else { continue };
+            if path.heard + SILENT_MAX <= now {
+                self.end_path(id);
+            } else {
+                path.alive_at = Some(now + ALIVE_EVERY);
+                self.say(id, Says::Alive);
+            }
+        }
+    }
+
+    /// Closes a path and tells the peer.
+    pub fn close_path(&mut self, _now: Duration, id: PathId) {
+        self.say(id, Says::Bye);
+        self.remove_path(id);
+    }
+
+    /// A path has ended without us.
+    pub(super) fn end_path(&mut self, id: PathId) {
+        if self.remove_path(id) {
+            self.out.events.push_back(Event::PathClosed(id));
+        }
+    }
+
+    fn say(&mut self, id: PathId, says: Says) {
+        let Some(path) = self.paths.get(&id) else { return };
+        let word = path.pairs.iter().find_map(|number| self.pairs.get(number)?.says(says));
+        if let Some(word) = word {
+            self.out.send(path.socket, path.addr, word);
+        }
+    }
+
+    fn remove_path(&mut self, id: PathId) -> bool {
+        let Some(path) = self.paths.remove(&id) else { return false };
+        for number in path.pairs {
+            self.forget_pair(number);
+        }
+        for from in path.from {
+            self.routes.remove(&(path.socket, from));
+        }
+        true
+    }
+}

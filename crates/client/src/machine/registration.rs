@@ -1,0 +1,397 @@
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+use peer_core::PeerSignature;
+use peer_core::datagram::v2::{
+    ErrorCode, LanAddrs, NatKind, Register, Request, Status, Tid, Token, YourAddr,
+};
+
+use super::event::{SocketId, Standing};
+use super::outbox::Outbox;
+use crate::Identity;
+
+/// The first wait for an answer, before any round trip was measured.
+pub(super) const RETRY_FIRST: Duration = Duration::from_millis(250);
+/// Longest wait for an answer.
+const RETRY_MOST: Duration = Duration::from_secs(4);
+/// Datagrams without an answer until the server counts as silent: with the waits between them, 7.75 seconds at first.
+const TRIES_MAX: u32 = 5;
+/// How often a registration is refused, or begun anew at the server's word, until that counts as its last word.
+const RESTARTS_MAX: u32 = 4;
+/// Keepalive where the server names none: most NATs keep a mapping for 30 seconds.
+const KEEPALIVE: Duration = Duration::from_secs(20);
+/// Bounds for the keepalive that a server names.
+const KEEPALIVE_LEAST: Duration = Duration::from_secs(1);
+const KEEPALIVE_MOST: Duration = Duration::from_secs(60);
+/// Wait after `full` and after `rate`.
+const FULL_WAIT: Duration = Duration::from_mins(1);
+const RATE_WAIT: Duration = Duration::from_secs(1);
+/// Probes without an answer until the kind of NAT counts as unknown, and leaves until the peer counts as gone.
+const FEW_TRIES_MAX: u32 = 3;
+
+/// How one socket stands with the server.
+#[derive(Debug)]
+pub(super) struct Registration {
+    socket: SocketId,
+    pending: Option<Pending>,
+    held: Option<Held>,
+    /// When to register again.
+    refresh_at: Option<Duration>,
+    probe: Option<Probe>,
+    nat: NatKind,
+    legacy: bool,
+    /// How long an answer is waited for at first.
+    patience: Duration,
+    restarts: u32,
+    silent: bool,
+    /// The server does not know any more what is held.
+    stale: bool,
+    left: bool,
+}
+
+/// What is registered.
+#[derive(Debug, Clone, Copy)]
+struct Held {
+    addr: SocketAddr,
+    /// `None` with a legacy server.
+    token: Option<Token>,
+}
+
+/// A request that is not answered.
+#[derive(Debug)]
+struct Pending {
+    step: Step,
+    request: Request,
+    tid: Tid,
+    first_sent: Duration,
+    retry_at: Duration,
+    tries: u32,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Step {
+    /// For a token.
+    Ask,
+    /// With the token, at once.
+    Prove,
+    /// Again with the newest token.
+    Keep,
+    Leave,
+}
+
+#[derive(Debug)]
+struct Probe {
+    tid: Tid,
+    alt: SocketAddr,
+    /// Of `None` it is answered or given up.
+    retry_at: Option<Duration>,
+    tries: u32,
+}
+
+/// What a socket registers as.
+pub(super) struct Who<'a> {
+    pub(super) server: SocketAddr,
+    pub(super) identity: Option<&'a Identity>,
+    pub(super) lan: LanAddrs,
+}
+
+/// What came of a datagram or of time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum News {
+    Nothing,
+    /// It does not answer.
+    Silent,
+    /// It will not have this registration.
+    Refused(ErrorCode),
+    /// The server forgot us, or was asked to.
+    Left,
+}
+
+impl Registration {
+    pub(super) fn new(socket: SocketId) -> Self {
+        Self {
+            socket,
+            pending: None,
+            held: None,
+            refresh_at: None,
+            probe: None,
+            nat: NatKind::Unknown,
+            legacy: false,
+            patience: RETRY_FIRST,
+            restarts: 0,
+            silent: false,
+            stale: false,
+            left: false,
+        }
+    }
+
+    pub(super) fn standing(&self) -> Standing {
+        let unknown = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0);
+        Standing {
+            address: self.held.map_or(unknown, |held| held.addr),
+            nat: self.nat,
+            registered: self.held.is_some() && !self.silent,
+            legacy: self.legacy,
+        }
+    }
+
+    /// The token to ask with, where the server has one for this socket.
+    pub(super) fn token(&self) -> Option<Token> {
+        self.held?.token
+    }
+
+    pub(super) fn has_joined(&self) -> bool {
+        self.held.is_some() && !self.stale
+    }
+
+    pub(super) fn has_left(&self) -> bool {
+        self.left
+    }
+
+    pub(super) fn is_legacy(&self) -> bool {
+        self.legacy
+    }
+
+    /// How long an answer of the server is waited for at first.
+    pub(super) fn patience(&self) -> Duration {
+        self.patience
+    }
+
+    /// It is registered, and a probe has shown what it can.
+    pub(super) fn is_settled(&self) -> bool {
+        self.held.is_some() && self.probe.as_ref().is_none_or(|probe| probe.retry_at.is_none())
+    }
+
+    pub(super) fn alt(&self) -> Option<SocketAddr> {
+        self.probe.as_ref().map(|probe| probe.alt)
+    }
+
+    pub(super) fn due(&self) -> Option<Duration> {
+        let pending = self.pending.as_ref().map(|pending| pending.retry_at);
+        let probe = self.probe.as_ref().and_then(|probe| probe.retry_at);
+        [pending, probe, self.refresh_at].into_iter().flatten().min()
+    }
+
+    /// From the first step on.
+    pub(super) fn begin(&mut self, now: Duration, who: &Who<'_>, out: &mut Outbox) -> News {
+        self.register(now, Step::Ask, None, None, who, out);
+        News::Nothing
+    }
+
+    /// The server does not know us any more.
+    pub(super) fn restart(&mut self, now: Duration, who: &Who<'_>, out: &mut Outbox) -> News {
+        self.stale = true;
+        self.restarts += 1;
+        if self.restarts > RESTARTS_MAX {
+            // Again when it would be time for a keepalive.
+            self.restarts = 0;
+            self.pending = None;
+            self.refresh_at = Some(now + KEEPALIVE);
+            return News::Refused(ErrorCode::BadToken);
+        }
+        self.begin(now, who, out)
+    }
+
+    pub(super) fn leave(&mut self, now: Duration, server: SocketAddr, out: &mut Outbox) {
+        self.probe = None;
+        self.refresh_at = None;
+        let Some(token) = self.token() else {
+            self.pending = None;
+            self.left = true;
+            return;
+        };
+        let tid = out.next_tid();
+        self.send(now, Step::Leave, tid, Request::Unregister { tid, token }, server, out);
+    }
+
+    pub(super) fn tick(&mut self, now: Duration, who: &Who<'_>, out: &mut Outbox) -> News {
+        if let Some(probe) = self.probe.as_mut().filter(|probe| probe.retry_at.is_some_and(|at| at <= now)) {
+            if probe.tries < FEW_TRIES_MAX {
+                self.send_probe(now, out);
+            } else {
+                probe.retry_at = None;
+            }
+        }
+        if self.refresh_at.is_some_and(|at| at <= now) {
+            self.refresh_at = None;
+            match self.token() {
+                Some(token) => self.register(now, Step::Keep, Some(token), None, who, out),
+                None => self.register(now, Step::Ask, None, None, who, out),
+            }
+        }
+        let Some(pending) = self.pending.as_mut().filter(|pending| pending.retry_at <= now) else {
+            return News::Nothing;
+        };
+        let most = if pending.step == Step::Leave { FEW_TRIES_MAX } else { TRIES_MAX };
+        if pending.tries < most && pending.step != Step::Prove {
+            pending.tries += 1;
+            pending.retry_at = now + self.patience.saturating_mul(1 << (pending.tries - 1)).min(RETRY_MOST);
+            out.request(self.socket, who.server, &pending.request);
+            return News::Nothing;
+        }
+        match pending.step {
+            Step::Leave => {
+                self.pending = None;
+                self.left = true;
+                News::Left
+            }
+            // The server reads the round trip off the token's age: with a new one, it reads what is true.
+            Step::Prove => {
+                self.patience = (self.patience * 2).min(RETRY_MOST);
+                self.begin(now, who, out)
+            }
+            Step::Ask | Step::Keep => {
+                self.patience = RETRY_MOST;
+                self.silent = true;
+                self.begin(now, who, out);
+                News::Silent
+            }
+        }
+    }
+
+    /// An answer of version 2 to a register.
+    pub(super) fn hear(&mut self, now: Duration, said: &YourAddr, who: &Who<'_>, out: &mut Outbox) -> News {
+        let Some(pending) = self.pending.take_if(|pending| pending.tid == said.tid) else {
+            return News::Nothing;
+        };
+        self.heard(now, &pending);
+        self.legacy = false;
+        match said.status {
+            Status::Verify => {
+                self.restarts += 1;
+                if self.restarts > RESTARTS_MAX {
+                    return self.restart(now, who, out);
+                }
+                let sig = who.identity.map(|identity| identity.sign_register(said.token, said.addr));
+                self.register(now, Step::Prove, Some(said.token), sig, who, out);
+            }
+            Status::Ok { keepalive_secs, alt_port, .. } => {
+                self.restarts = 0;
+                self.stale = false;
+                let keepalive =
+                    Duration::from_secs(keepalive_secs.into()).clamp(KEEPALIVE_LEAST, KEEPALIVE_MOST);
+                let moved = self.held.is_none_or(|held| held.addr != said.addr);
+                self.held = Some(Held { addr: said.addr, token: Some(said.token) });
+                self.refresh_at = Some(now + keepalive);
+                if moved && self.socket == SocketId::MAIN {
+                    self.nat = NatKind::Unknown;
+                    self.probe = alt_port.map(|port| Probe {
+                        tid: out.next_tid(),
+                        alt: SocketAddr::new(who.server.ip(), port),
+                        retry_at: None,
+                        tries: 0,
+                    });
+                    self.send_probe(now, out);
+                }
+            }
+        }
+        News::Nothing
+    }
+
+    /// An answer of a legacy server to a register.
+    pub(super) fn hear_legacy(&mut self, now: Duration, addr: SocketAddr) {
+        let Some(pending) = self.pending.take_if(|pending| pending.step != Step::Leave) else { return };
+        self.heard(now, &pending);
+        self.legacy = true;
+        self.stale = false;
+        self.held = Some(Held { addr, token: None });
+        // What it is sent then is a register of version 2 as well: when the server was renewed, it shows.
+        self.refresh_at = Some(now + KEEPALIVE);
+    }
+
+    pub(super) fn hear_error(
+        &mut self,
+        now: Duration,
+        tid: Tid,
+        code: ErrorCode,
+        who: &Who<'_>,
+        out: &mut Outbox,
+    ) -> News {
+        if let Some(probe) = self.probe.as_mut().filter(|probe| probe.tid == tid) {
+            probe.retry_at = None;
+            return News::Nothing;
+        }
+        let Some(pending) = self.pending.take_if(|pending| pending.tid == tid) else { return News::Nothing };
+        self.heard(now, &pending);
+        match (pending.step, code) {
+            (Step::Leave, _) => {
+                self.left = true;
+                News::Left
+            }
+            // The address changed on the way, or the server has new keys.
+            (_, ErrorCode::BadToken | ErrorCode::BadSignature | ErrorCode::Unregistered) => {
+                self.restart(now, who, out)
+            }
+            (_, ErrorCode::Rate) => {
+                self.refresh_at = Some(now + RATE_WAIT);
+                News::Nothing
+            }
+            (_, code) => {
+                self.refresh_at = Some(now + FULL_WAIT);
+                News::Refused(code)
+            }
+        }
+    }
+
+    pub(super) fn hear_nat(&mut self, tid: Tid, nat: NatKind) {
+        if let Some(probe) = self.probe.as_mut().filter(|probe| probe.tid == tid) {
+            probe.retry_at = None;
+            self.nat = nat;
+        }
+    }
+
+    pub(super) fn hear_unregistered(&mut self, tid: Tid) -> News {
+        if self.pending.take_if(|pending| pending.tid == tid && pending.step == Step::Leave).is_none() {
+            return News::Nothing;
+        }
+        self.left = true;
+        News::Left
+    }
+
+    fn heard(&mut self, now: Duration, pending: &Pending) {
+        self.silent = false;
+        // Of a request that was repeated the round trip is at most this, which is long enough.
+        self.patience = (2 * now.saturating_sub(pending.first_sent)).clamp(RETRY_FIRST, RETRY_MOST);
+    }
+
+    fn register(
+        &mut self,
+        now: Duration,
+        step: Step,
+        token: Option<Token>,
+        sig: Option<PeerSignature>,
+        who: &Who<'_>,
+        out: &mut Outbox,
+    ) {
+        let tid = out.next_tid();
+        // What shows no token yet need not say more.
+        let lan = if token.is_some() { who.lan } else { LanAddrs::EMPTY };
+        let id = who.identity.map(Identity::id);
+        let request = Request::Register(Register { tid, token, id, sig, lan });
+        self.refresh_at = None;
+        self.send(now, step, tid, request, who.server, out);
+    }
+
+    fn send(
+        &mut self,
+        now: Duration,
+        step: Step,
+        tid: Tid,
+        request: Request,
+        to: SocketAddr,
+        out: &mut Outbox,
+    ) {
+        out.request(self.socket, to, &request);
+        let retry_at = now + self.patience;
+        self.pending = Some(Pending { step, request, tid, first_sent: now, retry_at, tries: 1 });
+    }
+
+    fn send_probe(&mut self, now: Duration, out: &mut Outbox) {
+        let (Some(probe), Some(Held { addr, token: Some(token) })) = (&mut self.probe, self.held) else {
+            return;
+        };
+        probe.tries += 1;
+        probe.retry_at = Some(now + self.patience);
+        out.request(self.socket, probe.alt, &Request::Probe { tid: probe.tid, token, addr });
+    }
+}

@@ -1,0 +1,150 @@
+//! What the server says, and how this peer stands with it.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use peer_core::datagram::v2::{LanAddrs, NotAReply, Reply};
+
+use super::Machine;
+use super::event::{Event, SocketId};
+use super::legacy::{self, Word};
+use super::registration::{News, Registration, Who};
+use crate::error::{BindError, ConnectError, Refusal};
+
+/// Calls a method of the registration of a socket with who registers and the outbox.
+macro_rules! with_registration {
+    ($machine:ident, $socket:expr, |$registration:ident, $who:ident, $out:ident| $work:expr) => {{
+        let Machine { main, further, server, identity, lan, out: $out, .. } = &mut *$machine;
+        let is_main = $socket == SocketId::MAIN;
+        // A further socket has no id, which would move there, and its port is nobody's in the local network.
+        let $who = Who {
+            server: *server,
+            identity: identity.as_ref().filter(|_| is_main),
+            lan: if is_main { *lan } else { LanAddrs::EMPTY },
+        };
+        let $registration: Option<&mut Registration> =
+            if is_main { Some(main) } else { further.get_mut(&$socket) };
+        $registration.map_or(News::Nothing, |$registration| $work)
+    }};
+}
+
+impl Machine {
+    /// Whether datagrams from there are the server's.
+    pub(super) fn is_server(&self, from: SocketAddr) -> bool {
+        from == self.server || self.main.alt() == Some(from)
+    }
+
+    /// Begins to register a socket.
+    pub(super) fn register(&mut self, now: Duration, socket: SocketId) {
+        let news =
+            with_registration!(self, socket, |registration, who, out| registration.begin(now, &who, out));
+        self.take_news(socket, news);
+    }
+
+    /// Registers a socket anew which the server does not know any more.
+    pub(super) fn register_again(&mut self, now: Duration, socket: SocketId) {
+        let news =
+            with_registration!(self, socket, |registration, who, out| registration.restart(now, &who, out));
+        self.take_news(socket, news);
+    }
+
+    pub(super) fn tick_registrations(&mut self, now: Duration) {
+        let sockets: Vec<SocketId> = self.further.keys().copied().chain([SocketId::MAIN]).collect();
+        for socket in sockets {
+            self.observe(now, socket, |machine| {
+                with_registration!(machine, socket, |registration, who, out| registration
+                    .tick(now, &who, out))
+            });
+        }
+    }
+
+    pub(super) fn hear_server(&mut self, now: Duration, socket: SocketId, from: SocketAddr, datagram: &[u8]) {
+        let reply = match Reply::decode(datagram) {
+            Ok(reply) => reply,
+            Err(NotAReply::OtherVersion) if from == self.server => {
+                self.hear_legacy_server(now, socket, datagram);
+                return;
+            }
+            Err(_) => return,
+        };
+        match reply {
+            Reply::YourAddr(said) => self.observe(now, socket, |machine| {
+                with_registration!(machine, socket, |registration, who, out| registration
+                    .hear(now, &said, &who, out))
+            }),
+            Reply::Nat { tid, nat, .. } => self.observe(now, socket, |machine| {
+                machine.main.hear_nat(tid, nat);
+                News::Nothing
+            }),
+            Reply::Unregistered { tid } => self.observe(now, socket, |machine| {
+                machine
+                    .registration(socket)
+                    .map_or(News::Nothing, |registration| registration.hear_unregistered(tid))
+            }),
+            Reply::Peer(introduction) => self.introduced(now, socket, &introduction),
+            Reply::Error { tid: Some(tid), code } => {
+                self.observe(now, socket, |machine| {
+                    with_registration!(machine, socket, |registration, who, out| {
+                        registration.hear_error(now, tid, code, &who, out)
+                    })
+                });
+                self.request_refused(now, tid, code);
+            }
+            Reply::Error { tid: None, .. } => {}
+            Reply::Move { to, .. } => {
+                let next = to.as_slice().iter().find(|next| next.is_ipv4() == self.server.is_ipv4());
+                if let Some(next) = next.filter(|next| **next != self.server) {
+                    self.server = *next;
+                    self.register(now, SocketId::MAIN);
+                }
+            }
+        }
+    }
+
+    fn hear_legacy_server(&mut self, now: Duration, socket: SocketId, datagram: &[u8]) {
+        match legacy::decode(datagram) {
+            Some(Word::YourAddr(addr)) => self.observe(now, socket, |machine| {
+                if let Some(registration) = machine.registration(socket) {
+                    registration.hear_legacy(now, addr);
+                }
+                News::Nothing
+            }),
+            Some(Word::Peer(peer)) => self.introduced_by_legacy(now, socket, peer),
+            Some(Word::Error) => self.legacy_request_refused(),
+            None => {}
+        }
+    }
+
+    /// Does something to a registration, and tells what it changed.
+    fn observe(&mut self, now: Duration, socket: SocketId, work: impl FnOnce(&mut Self) -> News) {
+        let before = (self.main.standing(), self.main.is_settled());
+        let news = work(self);
+        let after = (self.main.standing(), self.main.is_settled());
+        if before.0 != after.0 {
+            self.out.events.push_back(Event::Standing(after.0));
+        }
+        if after.1 && !before.1 {
+            self.out.events.push_back(Event::Ready);
+        }
+        self.take_news(socket, news);
+        self.ask_where_registered(now);
+    }
+
+    fn take_news(&mut self, socket: SocketId, news: News) {
+        let (bind, connect) = match news {
+            News::Nothing => return,
+            News::Left => {
+                if self.closing && socket == SocketId::MAIN {
+                    self.out.events.push_back(Event::Closed);
+                }
+                return;
+            }
+            News::Silent => (BindError::Silent, ConnectError::Silent),
+            News::Refused(code) => (BindError::Refused(Refusal(code)), ConnectError::Refused(Refusal(code))),
+        };
+        if socket == SocketId::MAIN {
+            self.out.events.push_back(Event::Unavailable(bind));
+        }
+        self.fail_waiting(socket, connect);
+    }
+}
