@@ -1,9 +1,11 @@
 //! The command line: every command and switch, with what `--help` says of them.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
+use peer_client::Target;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -42,6 +44,14 @@ pub enum Command {
     Files(FilesCommand),
     /// Watch how much a tracker knows, every second
     Watch(WatchCommand),
+    /// Give out a directory to peers that reach you through the matchmaker
+    Serve(ServeCommand),
+    /// Fetch a site from a peer, through the NATs between
+    Fetch(FetchCommand),
+    /// Reach a peer, and see how fast it answers or talk with it
+    Connect(ConnectCommand),
+    /// Wait for peers to reach you: answer their pings, and talk with them
+    Wait(WaitCommand),
     /// Print completions for a shell, to be sourced
     Completion {
         /// The shell
@@ -68,6 +78,20 @@ pub struct KeyArgs {
     /// The file with your key (see: peerctl key); without one you have no id
     #[arg(long = "key", value_name = "FILE", env = "PEERCTL_KEY")]
     pub file: Option<PathBuf>,
+}
+
+/// Which matchmaker, and from where.
+#[derive(Debug, Clone, Args)]
+pub struct MatchmakerArgs {
+    /// The matchmaker: a host, with a port where that is not 12345
+    #[arg(long, value_name = "HOST", env = "PEERCTL_MATCHMAKER", default_value = "127.0.0.1")]
+    pub matchmaker: String,
+    /// Where to listen; every address of this host and a free port where it is left out
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    pub listen: Option<SocketAddr>,
+    /// Go by IPv6 where the matchmaker has both
+    #[arg(long)]
+    pub ipv6: bool,
 }
 
 /// `peerctl key`
@@ -186,4 +210,105 @@ pub struct WatchCommand {
     /// The tracker.
     #[command(flatten)]
     pub tracker: TrackerArgs,
+}
+
+/// `peerctl serve`
+#[derive(Debug, Args)]
+#[command(after_help = "\
+What is given out is hashed first, and nothing else on the disk can be asked for. With a key you are found by its id, and
+whoever fetches sees that it is you; without one you are found by your address, for as long as that lasts.
+
+Examples:
+  peerctl serve ./home --key peer.key --matchmaker m.example.org
+  peerctl publish ./home --key peer.key --keep      so that others learn of it")]
+pub struct ServeCommand {
+    /// The directory of the site
+    #[arg(value_name = "DIR")]
+    pub dir: PathBuf,
+    /// The site's name; the directory's where it is left out
+    #[arg(long, value_name = "NAME")]
+    pub site: Option<String>,
+    /// Give out hidden files too
+    #[arg(long)]
+    pub hidden: bool,
+    /// The matchmaker.
+    #[command(flatten)]
+    pub matchmaker: MatchmakerArgs,
+    /// The key.
+    #[command(flatten)]
+    pub key: KeyArgs,
+}
+
+/// `peerctl fetch`
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Files go to OUT/SITE/. Each is written under a temporary name, checked by its hash, and then renamed; what is there with
+the right hash is kept, so that a fetch that broke off goes on where it was.
+
+Examples:
+  peerctl fetch PUAXw-hDiVqStwqnTRt-vJyYLM8uxJaMwM1V8Sr0Zgw home
+  peerctl fetch 203.0.113.5:41001 home --out ./copies")]
+pub struct FetchCommand {
+    /// The peer: its id, IP address, or address and port
+    #[arg(value_name = "PEER", value_parser = crate::rendezvous::target)]
+    pub peer: Target,
+    /// The site's name
+    #[arg(value_name = "SITE")]
+    pub site: String,
+    /// The directory that the site's directory is made in
+    #[arg(long, value_name = "OUT", default_value = ".")]
+    pub out: PathBuf,
+    /// How many bytes the site may have
+    #[arg(long, value_name = "BYTES", default_value_t = 10_000_000_000)]
+    pub max_bytes: u64,
+    /// The matchmaker.
+    #[command(flatten)]
+    pub matchmaker: MatchmakerArgs,
+    /// The key.
+    #[command(flatten)]
+    pub key: KeyArgs,
+}
+
+/// `peerctl connect`
+#[derive(Debug, Args)]
+#[command(after_help = "\
+The other side runs peerctl wait, serve or connect. Pings and lines are plain datagrams, which may be lost and are not encrypted.
+
+Examples:
+  peerctl connect PUAXw-hDiVqStwqnTRt-vJyYLM8uxJaMwM1V8Sr0Zgw
+  peerctl connect 203.0.113.5 --chat")]
+pub struct ConnectCommand {
+    /// The peer: its id, IP address, or address and port
+    #[arg(value_name = "PEER", value_parser = crate::rendezvous::target)]
+    pub peer: Target,
+    /// Send lines of stdin and print those of the peer
+    #[arg(long)]
+    pub chat: bool,
+    /// How many pings
+    #[arg(long, value_name = "NUMBER", default_value_t = 5)]
+    pub count: u32,
+    /// The matchmaker.
+    #[command(flatten)]
+    pub matchmaker: MatchmakerArgs,
+    /// The key.
+    #[command(flatten)]
+    pub key: KeyArgs,
+}
+
+/// `peerctl wait`
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  peerctl wait --key peer.key
+  peerctl wait --chat           lines of stdin go to everybody who is connected")]
+pub struct WaitCommand {
+    /// Send lines of stdin to all who are connected
+    #[arg(long)]
+    pub chat: bool,
+    /// The matchmaker.
+    #[command(flatten)]
+    pub matchmaker: MatchmakerArgs,
+    /// The key.
+    #[command(flatten)]
+    pub key: KeyArgs,
 }

@@ -57,9 +57,9 @@ impl Identity {
         PeerSignature::from_bytes(self.key.sign(message).to_bytes())
     }
 
-    /// The key itself, for a library that signs.
-    pub fn signing_key(&self) -> &SigningKey {
-        &self.key
+    /// The same, for the client of the matchmaker.
+    pub fn for_client(&self) -> peer_client::Identity {
+        peer_client::Identity::from_bytes(self.key.as_bytes())
     }
 
     /// As PKCS #8 (RFC 8410), DER.

@@ -6,7 +6,9 @@ pub mod digest;
 mod failure;
 pub mod identity;
 pub mod output;
+mod rendezvous;
 pub mod site;
+mod talk;
 pub mod tracker;
 pub mod transfer;
 

@@ -4,6 +4,7 @@ mod disk;
 mod download;
 mod manifest;
 mod server;
+mod socket;
 mod tls;
 mod wire;
 
@@ -12,8 +13,9 @@ use std::time::Duration;
 use quinn::{IdleTimeout, TransportConfig, VarInt};
 
 pub use download::{Fetched, Wanted, fetch};
-pub use manifest::{BadManifest, Manifest};
-pub use server::Shelf;
+pub use manifest::{BadManifest, Manifest, RemoteFile};
+pub use server::{Shelf, Visit};
+pub use socket::endpoint;
 pub use tls::{ServerPin, client_config, presented_id, server_config};
 
 /// After how much silence a connection is lost, in milliseconds.
