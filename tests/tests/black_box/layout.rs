@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// Who may import whom, of our own crates.
-const ARROWS: [(&str, &[&str]); 10] = [
+const ARROWS: [(&str, &[&str]); 11] = [
     ("peer-core", &[]),
     ("service", &[]),
     ("registry", &["peer-core"]),
@@ -13,6 +13,7 @@ const ARROWS: [(&str, &[&str]); 10] = [
     ("tracker", &["peer-core", "registry", "service"]),
     ("standalone", &["matchmaker", "service", "tracker"]),
     ("bench", &["peer-core"]),
+    ("peerctl", &["peer-client", "peer-core"]),
     ("peer-client", &["peer-core"]),
     ("nat-simulator", &[]),
     ("black-box", &["nat-simulator"]),

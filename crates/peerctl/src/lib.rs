@@ -1,0 +1,16 @@
+//! The command line of a peer. `main.rs` reads the command line, everything else is here.
+
+pub mod cli;
+mod commands;
+pub mod digest;
+mod failure;
+pub mod identity;
+pub mod output;
+mod rendezvous;
+pub mod site;
+mod talk;
+pub mod tracker;
+pub mod transfer;
+
+pub use commands::run;
+pub use failure::Failure;

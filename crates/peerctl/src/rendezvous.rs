@@ -1,0 +1,127 @@
+//! The way to other peers: the matchmaker, and what it is told of us.
+
+use std::net::SocketAddr;
+
+use anyhow::{Context as _, anyhow};
+use peer_client::{BindError, Client, Config, ConnectError, NatKind, Path, PeerId, Target, Via};
+use tokio::net::lookup_host;
+
+use crate::cli::MatchmakerArgs;
+use crate::failure::Failure;
+use crate::identity::Identity;
+
+/// Where a matchmaker listens when no port is named.
+const MATCHMAKER_PORT: u16 = 12_345;
+
+/// The address of the matchmaker that is meant.
+pub(crate) async fn server(args: &MatchmakerArgs) -> Result<SocketAddr, Failure> {
+    resolve(&args.matchmaker, args.ipv6).await
+}
+
+/// An address of `host`, of one family.
+pub(crate) async fn resolve(host: &str, ipv6: bool) -> Result<SocketAddr, Failure> {
+    let found: Vec<SocketAddr> = lookup_host(with_port(host))
+        .await
+        .with_context(|| format!("the matchmaker {host:?} is not found"))?
+        .collect();
+    let family = if ipv6 { "IPv6" } else { "IPv4" };
+    let wanted = found.iter().find(|address| address.is_ipv6() == ipv6);
+    // One that has no IPv4 needs no switch to be reached.
+    let only = found.first().filter(|_| !ipv6);
+    wanted.or(only).copied().ok_or_else(|| anyhow!("the matchmaker {host:?} has no {family} address").into())
+}
+
+/// The host and port of a text that may name no port.
+fn with_port(host: &str) -> String {
+    if host.parse::<std::net::Ipv6Addr>().is_ok() {
+        return format!("[{host}]:{MATCHMAKER_PORT}");
+    }
+    let after_ip = host.rsplit_once(']').map_or(host, |(_, rest)| rest);
+    if after_ip.contains(':') { host.to_owned() } else { format!("{host}:{MATCHMAKER_PORT}") }
+}
+
+/// Registers with the matchmaker.
+pub(crate) async fn register(args: &MatchmakerArgs, identity: Option<&Identity>) -> Result<Client, Failure> {
+    let server = server(args).await?;
+    let mut config = Config::new(server);
+    config.identity = identity.map(Identity::for_client);
+    if let Some(listen) = args.listen {
+        config.listen = listen;
+    }
+    Client::bind(config).await.map_err(|error| {
+        let silent = matches!(error, BindError::Silent);
+        let error = anyhow!(error).context(format!("the matchmaker at {server}"));
+        if silent { Failure::Unreachable(error) } else { Failure::Failed(error) }
+    })
+}
+
+/// A peer as the command line names it: an id, an IP address, or an address and port.
+pub(crate) fn target(text: &str) -> Result<Target, String> {
+    let id = || text.parse::<PeerId>().ok().map(Target::Id);
+    let address = || text.parse().ok().map(Target::Addr);
+    let ip = || text.parse().ok().map(Target::Ip);
+    id().or_else(address).or_else(ip).ok_or_else(|| {
+        "a peer is an id of 43 characters, an IP address, or an address such as 203.0.113.5:41001".to_owned()
+    })
+}
+
+/// Opens a way to a peer.
+pub(crate) async fn reach(client: &Client, target: Target) -> Result<Path, Failure> {
+    client.connect(target).await.map_err(|error| match error {
+        ConnectError::Ambiguous => Failure::Usage(error.to_string()),
+        ConnectError::NotFound | ConnectError::BothHard | ConnectError::NoPath { .. } => {
+            Failure::Unreachable(anyhow!(error).context("the peer cannot be reached"))
+        }
+        error => Failure::Failed(anyhow!(error)),
+    })
+}
+
+/// How a way goes, in words.
+pub(crate) fn describe(path: &Path) -> String {
+    let via = match path.via() {
+        Via::Lan => "in the local network",
+        Via::Mapped => "at its public address",
+        Via::Observed => "at an address that it came from",
+    };
+    format!("{} {via}, after {} ms", path.peer(), path.took().as_millis())
+}
+
+/// A kind of NAT in words.
+pub(crate) fn nat(kind: NatKind) -> &'static str {
+    match kind {
+        NatKind::Easy => "easy (one mapping for all destinations, or no NAT)",
+        NatKind::Hard => "hard (another mapping for each destination)",
+        NatKind::Unknown => "unknown (the matchmaker has no second port)",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_matchmaker_needs_no_port() {
+        for (given, meant) in [
+            ("m.example.org", "m.example.org:12345"),
+            ("m.example.org:99", "m.example.org:99"),
+            ("192.0.2.1", "192.0.2.1:12345"),
+            ("2001:db8::1", "[2001:db8::1]:12345"),
+            ("[2001:db8::1]", "[2001:db8::1]:12345"),
+            ("[2001:db8::1]:99", "[2001:db8::1]:99"),
+        ] {
+            assert_eq!(with_port(given), meant);
+        }
+    }
+
+    #[test]
+    fn a_peer_has_three_names() {
+        assert!(matches!(target("PUAXw-hDiVqStwqnTRt-vJyYLM8uxJaMwM1V8Sr0Zgw"), Ok(Target::Id(_))));
+        assert!(matches!(target("203.0.113.5"), Ok(Target::Ip(_))));
+        assert!(matches!(target("2001:db8::5"), Ok(Target::Ip(_))));
+        assert!(matches!(target("203.0.113.5:41001"), Ok(Target::Addr(_))));
+        assert!(matches!(target("[2001:db8::5]:41001"), Ok(Target::Addr(_))));
+        for bad in ["", "home", "203.0.113.5:", "203.0.113.5:70000"] {
+            assert!(target(bad).is_err(), "{bad:?}");
+        }
+    }
+}

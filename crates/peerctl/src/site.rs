@@ -1,0 +1,183 @@
+//! A site on disk: the files of a directory and the names that they are published under.
+
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, bail};
+use peer_core::FileName;
+use peer_core::limits::FILES_PER_PEER_MAX;
+
+use crate::digest::ContentDigest;
+
+/// Deepest directory that is walked into, in levels below the site's.
+const DEPTH_MAX: usize = 64;
+
+/// A file of a site.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LocalFile {
+    /// Its name for others: the site, a slash, and the way to it.
+    pub name: FileName,
+    /// Where it is.
+    pub path: PathBuf,
+}
+
+/// A file of a site and what is in it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HashedFile {
+    /// Its name for others.
+    pub name: FileName,
+    /// Where it is.
+    pub path: PathBuf,
+    /// What is in it.
+    pub digest: ContentDigest,
+    /// How much is in it, in bytes.
+    pub size: u64,
+}
+
+impl LocalFile {
+    /// Reads it to its end.
+    pub fn hash(self) -> anyhow::Result<HashedFile> {
+        let (digest, size) = File::open(&self.path)
+            .and_then(ContentDigest::of_reader)
+            .with_context(|| format!("{} cannot be read", self.path.display()))?;
+        Ok(HashedFile { name: self.name, path: self.path, digest, size })
+    }
+}
+
+/// What is in a directory.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Site {
+    /// What can be published, in order of names.
+    pub files: Vec<LocalFile>,
+    /// What cannot, and why. Hidden files are left out without a word.
+    pub left_out: Vec<(PathBuf, String)>,
+}
+
+/// The name of a site: one segment of a file name.
+pub fn site_name(dir: &Path, given: Option<&str>) -> Result<String, String> {
+    let name = match given {
+        Some(name) => name.to_owned(),
+        None => fs::canonicalize(dir)
+            .ok()
+            .and_then(|path| path.file_name()?.to_str().map(str::to_owned))
+            .ok_or_else(|| format!("{} gives no name for a site; name it with --site", dir.display()))?,
+    };
+    if name.contains('/') {
+        return Err(format!("a site's name has no '/': {name:?}"));
+    }
+    name.parse::<FileName>().map_err(|why| format!("no name for a site: {name:?}: {why}"))?;
+    Ok(name)
+}
+
+impl Site {
+    /// Walks `dir`. Links are not followed, so that nothing from outside of it is published; what starts with a dot is
+    /// left out unless `hidden`.
+    pub fn walk(dir: &Path, name: &str, hidden: bool) -> anyhow::Result<Self> {
+        let mut site = Self::default();
+        let mut open = vec![(dir.to_owned(), name.to_owned(), 0)];
+        while let Some((path, name, depth)) = open.pop() {
+            let entries = fs::read_dir(&path)
+                .and_then(Iterator::collect::<io::Result<Vec<_>>>)
+                .with_context(|| format!("{} cannot be listed", path.display()))?;
+            for entry in entries {
+                let path = entry.path();
+                let file_name = entry.file_name();
+                let Some(segment) = file_name.to_str() else {
+                    site.left_out.push((path, "its name is not UTF-8".to_owned()));
+                    continue;
+                };
+                if segment.starts_with('.') && !hidden {
+                    continue;
+                }
+                let kind = entry.file_type().with_context(|| format!("{}", path.display()))?;
+                let name = format!("{name}/{segment}");
+                if kind.is_dir() {
+                    if depth == DEPTH_MAX {
+                        bail!("{} is more than {DEPTH_MAX} levels deep", path.display());
+                    }
+                    open.push((path, name, depth + 1));
+                } else if kind.is_file() {
+                    site.take(path, &name);
+                } else {
+                    site.left_out.push((path, "it is a link or a device and no file".to_owned()));
+                }
+            }
+            if site.files.len() > FILES_PER_PEER_MAX {
+                bail!(
+                    "a peer publishes at most {FILES_PER_PEER_MAX} files; there are more in {}",
+                    dir.display()
+                );
+            }
+        }
+        site.files.sort_by(|one, other| one.name.cmp(&other.name));
+        site.left_out.sort();
+        Ok(site)
+    }
+
+    fn take(&mut self, path: PathBuf, name: &str) {
+        match name.parse() {
+            Ok(name) => self.files.push(LocalFile { name, path }),
+            Err(why) => self.left_out.push((path, why.to_string())),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test that cannot make its own sample has failed")]
+
+    use super::*;
+
+    fn names(site: &Site) -> Vec<&str> {
+        site.files.iter().map(|file| file.name.as_str()).collect()
+    }
+
+    #[test]
+    fn files_have_the_name_of_the_site_before_their_way() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::create_dir_all(dir.path().join("a/b")).unwrap();
+        for file in ["index.html", "a/b/c.css", "a/.hidden", ".git"] {
+            fs::write(dir.path().join(file), file).unwrap();
+        }
+        let site = Site::walk(dir.path(), "home", false).unwrap();
+        assert_eq!(names(&site), ["home/a/b/c.css", "home/index.html"]);
+        assert_eq!(site.left_out, []);
+        let all = Site::walk(dir.path(), "home", true).unwrap();
+        assert_eq!(names(&all), ["home/.git", "home/a/.hidden", "home/a/b/c.css", "home/index.html"]);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn what_cannot_be_published_is_left_out_with_its_reason() {
+        let dir = tempfile::tempdir().unwrap();
+        std::os::unix::fs::symlink("/etc/passwd", dir.path().join("link")).unwrap();
+        fs::write(dir.path().join("a\\b"), "").unwrap();
+        fs::write(dir.path().join("a\nb"), "").unwrap();
+        let site = Site::walk(dir.path(), "home", false).unwrap();
+        assert_eq!(site.files, []);
+        let reasons: Vec<&str> = site.left_out.iter().map(|(_, why)| why.as_str()).collect();
+        assert_eq!(
+            reasons,
+            [
+                "a file name has no control characters",
+                "a file name has '/' between its segments and no '\\'",
+                "it is a link or a device and no file",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_site_is_called_as_its_directory_unless_it_is_named() {
+        let dir = tempfile::tempdir().unwrap();
+        let home = dir.path().join("home");
+        fs::create_dir(&home).unwrap();
+        assert_eq!(site_name(&home, None), Ok("home".to_owned()));
+        assert_eq!(site_name(&home.join("."), None), Ok("home".to_owned()));
+        assert_eq!(site_name(&home, Some("other")), Ok("other".to_owned()));
+        for bad in ["", "..", "a/b", "a\\b"] {
+            assert!(site_name(&home, Some(bad)).is_err(), "{bad:?}");
+        }
+        assert!(site_name(Path::new("/"), None).is_err());
+    }
+}
