@@ -15,10 +15,12 @@ pub enum Binary {
     Matchmaker,
     /// Both in one process.
     Standalone,
+    /// The command line of a peer, which listens nowhere.
+    Peerctl,
 }
 
 impl Binary {
-    /// All of them.
+    /// All that serve.
     pub const ALL: [Self; 3] = [Self::Tracker, Self::Matchmaker, Self::Standalone];
 
     /// The file's name.
@@ -27,6 +29,7 @@ impl Binary {
             Self::Tracker => "tracker",
             Self::Matchmaker => "matchmaker",
             Self::Standalone => "standalone",
+            Self::Peerctl => "peerctl",
         }
     }
 
@@ -41,6 +44,7 @@ impl Binary {
             Self::Tracker => &TRACKER,
             Self::Matchmaker => &MATCHMAKER,
             Self::Standalone => &BOTH,
+            Self::Peerctl => &[],
         }
     }
 

@@ -44,6 +44,8 @@ pub enum Command {
     Files(FilesCommand),
     /// Watch how much a tracker knows, every second
     Watch(WatchCommand),
+    /// Find out what your network does: public addresses, kind of NAT, filtering
+    Netcheck(NetcheckCommand),
     /// Give out a directory to peers that reach you through the matchmaker
     Serve(ServeCommand),
     /// Fetch a site from a peer, through the NATs between
@@ -210,6 +212,26 @@ pub struct WatchCommand {
     /// The tracker.
     #[command(flatten)]
     pub tracker: TrackerArgs,
+}
+
+/// `peerctl netcheck`
+#[derive(Debug, Args)]
+#[command(after_help = "\
+The kind of NAT needs a matchmaker with a second port, the filtering one with a second address (RFC 5780).
+
+Examples:
+  peerctl netcheck --matchmaker m.example.org
+  peerctl netcheck --lifetime --json | jq .ipv4.lifetime")]
+pub struct NetcheckCommand {
+    /// Also find out how long a mapping lives in silence, which takes two minutes
+    #[arg(long)]
+    pub lifetime: bool,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+    /// The matchmaker: a host, with a port where that is not 12345
+    #[arg(long, value_name = "HOST", env = "PEERCTL_MATCHMAKER", default_value = "127.0.0.1")]
+    pub matchmaker: String,
 }
 
 /// `peerctl serve`

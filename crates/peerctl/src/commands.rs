@@ -4,6 +4,7 @@ mod connect;
 mod fetch;
 mod files;
 mod key;
+mod netcheck;
 mod peers;
 mod publish;
 mod serve;
@@ -28,6 +29,7 @@ pub fn run(command: Command) -> Result<(), Failure> {
         Command::Peers(command) => peers::run(&command),
         Command::Files(command) => files::run(&command),
         Command::Watch(command) => watch::run(&command),
+        Command::Netcheck(command) => on_runtime(netcheck::run(&command)),
         Command::Serve(command) => on_runtime(serve::run(&command)),
         Command::Fetch(command) => on_runtime(fetch::run(&command)),
         Command::Connect(command) => on_runtime(connect::run(&command)),

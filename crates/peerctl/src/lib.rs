@@ -5,6 +5,7 @@ mod commands;
 pub mod digest;
 mod failure;
 pub mod identity;
+mod netcheck;
 pub mod output;
 mod rendezvous;
 pub mod site;

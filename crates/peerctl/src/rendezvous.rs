@@ -14,21 +14,28 @@ use crate::identity::Identity;
 const MATCHMAKER_PORT: u16 = 12_345;
 
 /// The address of the matchmaker that is meant.
-pub(crate) async fn server(args: &MatchmakerArgs) -> Result<SocketAddr, Failure> {
+async fn server(args: &MatchmakerArgs) -> Result<SocketAddr, Failure> {
     resolve(&args.matchmaker, args.ipv6).await
 }
 
-/// An address of `host`, of one family.
-pub(crate) async fn resolve(host: &str, ipv6: bool) -> Result<SocketAddr, Failure> {
-    let found: Vec<SocketAddr> = lookup_host(with_port(host))
+/// All addresses of `host`.
+pub(crate) async fn resolve_all(host: &str) -> Result<Vec<SocketAddr>, Failure> {
+    let found = lookup_host(with_port(host))
         .await
-        .with_context(|| format!("the matchmaker {host:?} is not found"))?
-        .collect();
-    let family = if ipv6 { "IPv6" } else { "IPv4" };
+        .with_context(|| format!("the matchmaker {host:?} is not found"))?;
+    Ok(found.collect())
+}
+
+/// An address of `host`: of IPv4 where it has one, and of IPv6 where that is wanted.
+async fn resolve(host: &str, ipv6: bool) -> Result<SocketAddr, Failure> {
+    let found = resolve_all(host).await?;
     let wanted = found.iter().find(|address| address.is_ipv6() == ipv6);
     // One that has no IPv4 needs no switch to be reached.
     let only = found.first().filter(|_| !ipv6);
-    wanted.or(only).copied().ok_or_else(|| anyhow!("the matchmaker {host:?} has no {family} address").into())
+    wanted.or(only).copied().ok_or_else(|| {
+        let family = if ipv6 { "IPv6" } else { "IPv4" };
+        anyhow!("the matchmaker {host:?} has no {family} address").into()
+    })
 }
 
 /// The host and port of a text that may name no port.

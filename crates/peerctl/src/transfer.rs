@@ -17,6 +17,7 @@ pub use manifest::{BadManifest, Manifest, RemoteFile};
 pub use server::{Shelf, Visit};
 pub use socket::endpoint;
 pub use tls::{ServerPin, client_config, presented_id, server_config};
+pub use wire::DONE;
 
 /// After how much silence a connection is lost, in milliseconds.
 const IDLE_TIMEOUT_MS: u32 = 30_000;

@@ -9,7 +9,7 @@ use crate::failure::Failure;
 use crate::output::{BAD, GOOD, NAME, bytes, bytes_bar, note, printable, say, warn};
 use crate::rendezvous;
 use crate::site::site_name;
-use crate::transfer::{Fetched, ServerPin, Wanted, client_config, endpoint, fetch, presented_id};
+use crate::transfer::{DONE, Fetched, ServerPin, Wanted, client_config, endpoint, fetch, presented_id};
 
 pub(super) async fn run(command: &FetchCommand) -> Result<(), Failure> {
     let site = site_name(&command.out, Some(&command.site)).map_err(Failure::Usage)?;
@@ -24,6 +24,8 @@ pub(super) async fn run(command: &FetchCommand) -> Result<(), Failure> {
     let fetched =
         fetch_shown(&connection, &Wanted { site: &site, out: &command.out, limit_bytes: command.max_bytes })
             .await;
+    // However it went: a connection that is left open would be waited for.
+    connection.close(DONE, b"");
     // Says goodbye to the peer, which otherwise keeps the way open for a while.
     endpoint.wait_idle().await;
     drop(path);

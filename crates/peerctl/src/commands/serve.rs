@@ -1,7 +1,6 @@
 use std::sync::Arc;
 
 use peer_client::Client;
-use quinn::VarInt;
 
 use super::interrupted;
 use super::publish::hash_site;
@@ -11,7 +10,7 @@ use crate::identity::Identity;
 use crate::output::{GOOD, NAME, bytes, note, say};
 use crate::rendezvous;
 use crate::site::site_name;
-use crate::transfer::{Shelf, Visit, endpoint, server_config};
+use crate::transfer::{DONE, Shelf, Visit, endpoint, server_config};
 
 pub(super) async fn run(command: &ServeCommand) -> Result<(), Failure> {
     let identity = command.key.identity()?;
@@ -34,7 +33,7 @@ pub(super) async fn run(command: &ServeCommand) -> Result<(), Failure> {
         () = shelf.serve(&endpoint, report) => {}
         () = interrupted() => {}
     }
-    endpoint.close(VarInt::from_u32(0), b"");
+    endpoint.close(DONE, b"");
     endpoint.wait_idle().await;
     holding.abort();
     client.close().await;

@@ -11,7 +11,7 @@ use tokio::task::{JoinSet, spawn_blocking};
 
 use super::disk::Place;
 use super::manifest::{Manifest, RemoteFile};
-use super::wire::{self, DONE, MANIFEST_MAX_BYTES, NOT_WANTED, Request};
+use super::wire::{self, MANIFEST_MAX_BYTES, NOT_WANTED, Request};
 use crate::digest::Hasher;
 
 /// How many files are under way at once: enough that small ones do not wait a round trip each.
@@ -49,7 +49,7 @@ enum Outcome {
     Kept,
 }
 
-/// Fetches a site from the other end of `connection`, and closes it. `started` is told how many bytes there are in all, and
+/// Fetches a site from the other end of `connection`, which stays open. `started` is told how many bytes there are in all, and
 /// `progress` of those that came or were there. A file that does not come leaves the others alone.
 pub async fn fetch(
     connection: &Connection,
@@ -76,7 +76,6 @@ pub async fn fetch(
     while let Some(done) = tasks.join_next().await {
         fetched.count(done?);
     }
-    connection.close(DONE, b"");
     fetched.failed.sort();
     Ok(fetched)
 }

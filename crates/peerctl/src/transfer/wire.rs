@@ -47,7 +47,7 @@ pub(super) const UNREADABLE: VarInt = VarInt::from_u32(3);
 /// The one who asked does not want the rest.
 pub(super) const NOT_WANTED: VarInt = VarInt::from_u32(4);
 /// All is said; ends a connection.
-pub(super) const DONE: VarInt = VarInt::from_u32(0);
+pub const DONE: VarInt = VarInt::from_u32(0);
 
 /// What the code of a reset means.
 pub(super) fn reason(code: VarInt) -> &'static str {
