@@ -16,7 +16,7 @@ use tokio::time::{Instant, sleep_until, timeout_at};
 
 use asking::{Asker, Registered, new_tid};
 pub(crate) use report::{Family, Report};
-use report::{Lifetime, Mapping, Yes};
+use report::{Finding, Lifetime, Mapping};
 
 /// How long a datagram to ourselves may take by way of the router.
 const HAIRPIN_TIMEOUT: Duration = Duration::from_secs(1);
@@ -36,9 +36,9 @@ pub(crate) async fn check(server: SocketAddr, with_lifetime: bool) -> anyhow::Re
     asker.unregister(&registered).await;
     Ok(Family {
         server,
-        local: asker.local()?,
+        local: asker.local(),
         public: registered.address,
-        translated: asker.local()? != registered.address,
+        translated: asker.local() != registered.address,
         mapping,
         alternate,
         filtering,
@@ -63,19 +63,19 @@ async fn mapping(asker: &Asker, registered: &Registered) -> anyhow::Result<(Mapp
 }
 
 /// Whether a datagram to our own public address comes back in.
-async fn hairpin(server: SocketAddr, public: SocketAddr) -> anyhow::Result<Yes> {
+async fn hairpin(server: SocketAddr, public: SocketAddr) -> anyhow::Result<Finding> {
     let from = Asker::bind(server).await?;
     let to = Asker::bind(server).await?;
     let target = to.register().await?;
     if target.address.ip() != public.ip() {
         // Several public addresses: whether they reach each other says nothing of one.
-        return Ok(Yes::Unknown);
+        return Ok(Finding::Unknown);
     }
     let marker = new_tid()?.as_str().as_bytes().to_vec();
     let sent = from.socket().send_to(&marker, target.address).await;
     let came = sent.is_ok() && receives(to.socket(), HAIRPIN_TIMEOUT, |datagram| datagram == marker).await?;
     to.unregister(&target).await;
-    Ok(if came { Yes::Yes } else { Yes::No })
+    Ok(if came { Finding::Yes } else { Finding::No })
 }
 
 /// How long a mapping lives in silence: one socket for each length, all at once. After it another peer has the server send

@@ -29,6 +29,7 @@ mod nat_matrix;
 mod openapi;
 mod ownership;
 mod parameters;
+mod peerctl;
 mod redis_outage;
 mod redis_tls;
 mod settings;

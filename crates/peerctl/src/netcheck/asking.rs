@@ -36,8 +36,8 @@ impl Asker {
     }
 
     /// Our address on this host.
-    pub(super) fn local(&self) -> anyhow::Result<SocketAddr> {
-        Ok(self.local)
+    pub(super) fn local(&self) -> SocketAddr {
+        self.local
     }
 
     pub(super) fn server(&self) -> SocketAddr {

@@ -30,7 +30,7 @@ pub(crate) struct Family {
     /// Who is let in.
     pub(crate) filtering: Filtering,
     /// Whether our public address can be reached from inside.
-    pub(crate) hairpin: Yes,
+    pub(crate) hairpin: Finding,
     /// How long a mapping lives; `None` where that was not asked for.
     pub(crate) lifetime: Option<Lifetime>,
 }
@@ -64,7 +64,7 @@ pub(crate) enum Filtering {
 /// An answer to a question.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub(crate) enum Yes {
+pub(crate) enum Finding {
     Yes,
     No,
     Unknown,
@@ -139,7 +139,7 @@ impl fmt::Display for Filtering {
     }
 }
 
-impl fmt::Display for Yes {
+impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Yes => "yes",
