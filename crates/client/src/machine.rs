@@ -36,7 +36,7 @@ use requests::Request;
 
 pub use event::{Connected, Event, PathId, RequestId, SocketId, Standing, Transmit, Whose};
 
-/// Pairs that are punched, or answered after that, at a time. Of more the server's word is passed over.
+/// Pairs without a path that are punched, or answered after that, at a time. Of more the server's word is passed over.
 const PAIRS_MAX: usize = 256;
 /// Paths that are open at a time; the pair that would be one more is not connected.
 const PATHS_MAX: usize = 1_024;

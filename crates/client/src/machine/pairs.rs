@@ -67,7 +67,8 @@ impl Machine {
     }
 
     fn has_room_for_pair(&self) -> bool {
-        !self.closing && self.pairs.len() < PAIRS_MAX
+        let is_open = |pair: &&Pair| !matches!(pair.state, State::Connected(_));
+        !self.closing && self.pairs.values().filter(is_open).count() < PAIRS_MAX
     }
 
     fn begin_pair(&mut self, now: Duration, mut pair: Pair, plan: &Plan) {
@@ -158,11 +159,12 @@ impl Machine {
     ) -> Whose {
         let is_of = |pair: &Pair| {
             pair.socket == socket
+                && !matches!(pair.state, State::Connected(_))
                 && match pair.key {
                     // It says more to us than punches: it knows that the way is open.
                     Some(_) => pair.has_heard(from),
                     // Where a NAT gave it another port, only its address is known.
-                    None => pair.peer.ip() == from.ip() && !matches!(pair.state, State::Connected(_)),
+                    None => pair.peer.ip() == from.ip(),
                 }
         };
         let Some((number, pair)) = self.pairs.iter_mut().find(|(_, pair)| is_of(pair)) else {

@@ -1,5 +1,6 @@
 //! Ways to peers that are open.
 
+use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -14,6 +15,9 @@ const SILENT_MAX: Duration = Duration::from_secs(65);
 /// Addresses that datagrams of one peer come from at most.
 const ROUTES_MAX: usize = 8;
 
+/// Pairs of one path whose keys are known. With more the oldest is forgotten.
+const PAIRS_OF_PATH_MAX: usize = 4;
+
 /// A way to a peer.
 #[derive(Debug)]
 pub(super) struct PathState {
@@ -21,8 +25,8 @@ pub(super) struct PathState {
     /// When the peer was heard last.
     pub(super) heard: Duration,
     addr: SocketAddr,
-    /// The pairs that it came of: one, or two where both peers asked for each other.
-    pairs: Vec<u64>,
+    /// The pairs that it came of: one, and one for each time that the peers asked for each other again.
+    pairs: VecDeque<u64>,
     /// Addresses that its datagrams come from.
     from: Vec<SocketAddr>,
     /// `None` of a legacy peer, which would not know what to make of our words.
@@ -43,8 +47,12 @@ impl Machine {
         if let Some(known) = self.routes.get(&(socket, addr)).copied()
             && let Some(path) = self.paths.get_mut(&known)
         {
-            path.pairs.push(number);
             path.heard = now;
+            path.pairs.push_back(number);
+            let oldest = if path.pairs.len() > PAIRS_OF_PATH_MAX { path.pairs.pop_front() } else { None };
+            if let Some(oldest) = oldest {
+                self.forget_pair(oldest);
+            }
             return Some(known);
         }
         if self.paths.len() >= PATHS_MAX {
@@ -52,7 +60,14 @@ impl Machine {
         }
         let id = PathId(self.next_number());
         let alive_at = has_key.then(|| now + ALIVE_EVERY);
-        let path = PathState { socket, heard: now, addr, pairs: vec![number], from: Vec::new(), alive_at };
+        let path = PathState {
+            socket,
+            heard: now,
+            addr,
+            pairs: VecDeque::from([number]),
+            from: Vec::new(),
+            alive_at,
+        };
         self.paths.insert(id, path);
         self.add_route(id, addr);
         Some(id)
@@ -100,7 +115,7 @@ impl Machine {
 
     fn say(&mut self, id: PathId, says: Says) {
         let Some(path) = self.paths.get(&id) else { return };
-        let word = path.pairs.iter().find_map(|number| self.pairs.get(number)?.says(says));
+        let word = path.pairs.iter().rev().find_map(|number| self.pairs.get(number)?.says(says));
         if let Some(word) = word {
             self.out.send(path.socket, path.addr, word);
         }

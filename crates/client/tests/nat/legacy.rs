@@ -66,3 +66,17 @@ fn whatever_comes_of_a_legacy_peer_counts_as_heard() {
         assert_eq!(world.peer(0).heard, [b"whatever it says"], "{kind}: and it is not lost");
     }
 }
+
+#[test]
+fn a_legacy_peer_that_asks_is_punched_and_accepted() {
+    for kind in RouterKind::TABLE {
+        let mut world = World::new(1);
+        world.add_household(&[kind], Link::delayed(Duration::from_millis(15)), Detour::default());
+        let legacy = world.add_legacy("203.0.113.200:5000".parse().unwrap());
+        world.register();
+        let target = world.peer(0).address().ip();
+        world.act_legacy(legacy, &format!(r#"{{"type":"connect","target_ip":"{target}"}}"#));
+        assert!(world.pass_until(Duration::from_secs(5), |peers| !peers[0].connected.is_empty()), "{kind}");
+        assert_eq!(world.peer(0).connected[0].1.request, None);
+    }
+}

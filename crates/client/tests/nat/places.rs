@@ -106,6 +106,22 @@ fn two_that_ask_for_each_other_at_once_have_one_path() {
 }
 
 #[test]
+fn two_that_ask_for_each_other_again_and_again_keep_their_path() {
+    let mut world = World::of_two(1, [HOME, HOME], line(), Detour::default());
+    world.register();
+    for number in 0..20 {
+        world.connect(number % 2, (number + 1) % 2).unwrap();
+    }
+    world.pass(Duration::from_mins(5));
+    for index in [0, 1] {
+        let peer = world.peer(index);
+        assert_eq!(peer.closed_paths, 0);
+        assert!(peer.connected.iter().all(|(_, connected)| connected.path == peer.connected[0].1.path));
+    }
+    world.assert_they_talk([0, 1]);
+}
+
+#[test]
 fn whoever_is_not_there_is_not_found_and_whoever_left_neither() {
     let mut world = World::of_two(1, [HOME, HOME], line(), Detour::default());
     world.register();

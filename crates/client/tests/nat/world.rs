@@ -60,6 +60,7 @@ pub(crate) struct World {
     pub(crate) simulation: Simulation<Program>,
     server: SocketAddr,
     peers: Vec<HostId>,
+    legacy: Vec<HostId>,
     routers: u8,
 }
 
@@ -73,7 +74,7 @@ impl World {
         let server = SocketAddr::new(ip.parse().unwrap(), MAIN_PORT);
         let mut simulation = Simulation::new(seed);
         simulation.host(Attach::Wan, server.ip(), Program::Server(Server::new(server, v2)), Link::default());
-        Self { simulation, server, peers: Vec::new(), routers: 0 }
+        Self { simulation, server, peers: Vec::new(), legacy: Vec::new(), routers: 0 }
     }
 
     /// Two peers, each behind one router or several, the outermost first, which has a line like `line`.
@@ -128,8 +129,15 @@ impl World {
         let server = self.server;
         let program = Program::Legacy { server, peer: LegacyPeer::default() };
         let host = self.simulation.host(Attach::Wan, local.ip(), program, Link::default());
-        self.simulation.act(host, |_, _, actions| actions.send(local, server, *br#"{"type":"register"}"#));
+        self.legacy.push(host);
+        self.act_legacy(local, r#"{"type":"register"}"#);
         local
+    }
+
+    /// Has the legacy peer say this to the server.
+    pub(crate) fn act_legacy(&mut self, local: SocketAddr, words: &str) {
+        let (host, server) = (*self.legacy.last().expect("a legacy peer"), self.server);
+        self.simulation.act(host, |_, _, actions| actions.send(local, server, words));
     }
 
     pub(crate) fn peer(&self, index: usize) -> &Peer {
