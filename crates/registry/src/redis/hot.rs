@@ -5,11 +5,16 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use hashbrown::DefaultHashBuilder;
 use parking_lot::Mutex;
 use peer_core::{FileName, Owner, Peer};
+use tokio::sync::watch;
+
+use crate::RegistryError;
 
 /// How old an answer from here is at most, in ms; also how long a file is counted for.
 const WINDOW_MS: u64 = 100;
 /// The first that asks for an answer of this age, in ms, renews it while the others go on with it.
 const RENEW_MS: u64 = 60;
+/// How long others wait for one that reads before one of them tries, in ms: longer than a command to Redis may take.
+const PATIENCE_MS: u64 = 250;
 /// Requests within a window that make a file hot.
 const HOT_REQUESTS: u32 = 16;
 /// Places for files; a power of two.
@@ -25,8 +30,8 @@ pub(super) const HOT_DRAW: usize = 256;
 #[derive(Debug, Default)]
 pub(super) struct HotPeers {
     pub(super) peers: Vec<HotPeer>,
-    /// Whether these are all.
-    pub(super) complete: bool,
+    /// Up to how many one who reads for itself would find no more than these.
+    pub(super) complete_to: usize,
 }
 
 /// One of them.
@@ -40,8 +45,10 @@ pub(super) struct HotPeer {
 
 /// Peers of files that this process is asked for again and again right now.
 ///
-/// Whoever asks for a file once is never answered from here. A change that comes through this process ends what is kept
-/// at once; one that comes through another is seen when the answer is too old. A fixed number of files.
+/// Whoever asks for a file once is never answered from here. One reads a hot file for all who ask meanwhile: else each time
+/// that what is kept grows old, or a change ends it, all who ask at that moment would read at once, and Redis, which does one
+/// thing at a time, would let them wait for each other. A change that comes through this process ends what is kept at once;
+/// one that comes through another is seen when the answer is too old. A fixed number of files.
 pub(super) struct HotFiles {
     hasher: DefaultHashBuilder,
     places: Box<[Mutex<Place>]>,
@@ -57,26 +64,39 @@ struct Place {
     asked: u32,
     asked_before: u32,
     kept: Option<Kept>,
+    reading: Option<Reading>,
 }
 
 struct Kept {
     at_ms: u64,
     changes: (u64, u64),
     peers: Arc<HotPeers>,
-    renewing: bool,
 }
 
-/// The right to keep what is read from now on.
-#[derive(Debug, Clone, Copy)]
+/// Somebody has a [`Ticket`].
+struct Reading {
+    at_ms: u64,
+    changes: (u64, u64),
+    news: News,
+}
+
+/// What another one reads, or why it could not; closed without that when it gave up.
+pub(super) type News = watch::Receiver<Option<Result<Arc<HotPeers>, RegistryError>>>;
+
+/// The right to keep what is read from now on, and the duty to read it: others wait for it until it is dropped.
+#[derive(Debug)]
 pub(super) struct Ticket {
     at_ms: u64,
     changes: (u64, u64),
+    news: watch::Sender<Option<Result<Arc<HotPeers>, RegistryError>>>,
 }
 
 /// What there is for a request.
 pub(super) enum Asked {
     /// Living peers of the file.
     Kept(Arc<HotPeers>),
+    /// They are being read.
+    Wait(News),
     /// Nothing; with a ticket when the file is hot.
     Nothing(Option<Ticket>),
 }
@@ -108,32 +128,35 @@ impl HotFiles {
             return Asked::Nothing(None);
         }
         let changes = self.changes(hash);
-        let ticket = Ticket { at_ms: now_ms, changes };
-        match &mut place.kept {
-            Some(kept) if kept.changes == changes && kept.at_ms.saturating_add(WINDOW_MS) > now_ms => {
-                if !kept.renewing && kept.at_ms.saturating_add(RENEW_MS) <= now_ms {
-                    kept.renewing = true;
-                    return Asked::Nothing(Some(ticket));
-                }
+        let reading = place.reading.as_ref().filter(|reading| reading.is_for(changes, now_ms));
+        let kept = place.kept.as_ref().filter(|kept| kept.is_for(changes, now_ms));
+        match (kept, reading) {
+            (Some(kept), reading) if reading.is_some() || kept.at_ms.saturating_add(RENEW_MS) > now_ms => {
                 Asked::Kept(Arc::clone(&kept.peers))
             }
-            _ => Asked::Nothing(Some(ticket)),
+            (None, Some(reading)) => Asked::Wait(reading.news.clone()),
+            _ => {
+                let (sender, news) = watch::channel(None);
+                place.reading = Some(Reading { at_ms: now_ms, changes, news });
+                Asked::Nothing(Some(Ticket { at_ms: now_ms, changes, news: sender }))
+            }
         }
     }
 
-    /// Keeps living peers of `file`, read after `ticket` was given.
-    pub(super) fn keep(&self, file: &FileName, ticket: Ticket, peers: HotPeers) {
-        let Some(place) = self.place(self.hasher.hash_one(file)) else { return };
-        let mut place = place.lock();
-        let older = place.kept.as_ref().is_none_or(|kept| kept.at_ms <= ticket.at_ms);
-        if place.file.as_ref() == Some(file) && older {
-            place.kept = Some(Kept {
-                at_ms: ticket.at_ms,
-                changes: ticket.changes,
-                peers: Arc::new(peers),
-                renewing: false,
-            });
+    /// Keeps living peers of `file`, read after `ticket` was given, and tells those who wait for them; or tells these that the
+    /// store is not there, so that they do not find it out one after the other.
+    #[expect(clippy::needless_pass_by_value, reason = "a ticket is used once")]
+    pub(super) fn keep(&self, file: &FileName, ticket: Ticket, read: Result<HotPeers, RegistryError>) {
+        let read = read.map(Arc::new);
+        if let (Some(place), Ok(peers)) = (self.place(self.hasher.hash_one(file)), &read) {
+            let mut place = place.lock();
+            let older = place.kept.as_ref().is_none_or(|kept| kept.at_ms <= ticket.at_ms);
+            if place.file.as_ref() == Some(file) && older {
+                let peers = Arc::clone(peers);
+                place.kept = Some(Kept { at_ms: ticket.at_ms, changes: ticket.changes, peers });
+            }
         }
+        ticket.news.send_replace(Some(read));
     }
 
     /// `file` was changed through this process. To be called when Redis has the change, and before anybody is told.
@@ -160,6 +183,21 @@ impl HotFiles {
 
     fn epoch(hash: u64) -> usize {
         usize::try_from(hash >> 32).unwrap_or(0) & (EPOCHS - 1)
+    }
+}
+
+impl Kept {
+    fn is_for(&self, changes: (u64, u64), now_ms: u64) -> bool {
+        self.changes == changes && self.at_ms.saturating_add(WINDOW_MS) > now_ms
+    }
+}
+
+impl Reading {
+    /// Whether it began after the last change and somebody is still at it.
+    fn is_for(&self, changes: (u64, u64), now_ms: u64) -> bool {
+        self.changes == changes
+            && self.at_ms.saturating_add(PATIENCE_MS) > now_ms
+            && self.news.has_changed().is_ok()
     }
 }
 
@@ -212,13 +250,37 @@ mod tests {
     fn only_a_file_that_is_asked_for_often_is_kept_and_not_for_long() {
         let hot = HotFiles::new();
         let ticket = heat(&hot, "a", 1_000);
-        hot.keep(&file("a"), ticket, HotPeers::default());
+        hot.keep(&file("a"), ticket, Ok(HotPeers::default()));
         assert!(is_kept(&hot, "a", 1_050));
-        assert!(!is_kept(&hot, "a", 1_060), "one renews it");
+        let Asked::Nothing(Some(renewal)) = hot.ask(&file("a"), 1_060) else { panic!("one renews it") };
         assert!(is_kept(&hot, "a", 1_061), "and the others go on");
         assert!(!is_kept(&hot, "a", 1_100));
-        hot.keep(&file("a"), ticket, HotPeers::default());
-        assert!(!is_kept(&hot, "a", 1_500));
+        hot.keep(&file("a"), renewal, Ok(HotPeers::default()));
+        assert!(is_kept(&hot, "a", 1_119) && !is_kept(&hot, "a", 1_500));
+    }
+
+    #[test]
+    fn one_reads_for_all_who_ask_meanwhile() {
+        let hot = HotFiles::new();
+        let ticket = heat(&hot, "a", 1_000);
+        let Asked::Wait(news) = hot.ask(&file("a"), 1_001) else { panic!("another one reads") };
+        assert!(news.borrow().is_none());
+        hot.keep(&file("a"), ticket, Ok(HotPeers { peers: Vec::new(), complete_to: 7 }));
+        assert!(matches!(&*news.borrow(), Some(Ok(peers)) if peers.complete_to == 7));
+
+        let ticket = heat(&hot, "b", 1_000);
+        drop(ticket);
+        let Asked::Nothing(Some(late)) = hot.ask(&file("b"), 1_001) else { panic!("the other one failed") };
+        assert!(matches!(hot.ask(&file("b"), 1_250), Asked::Wait(_)));
+        assert!(matches!(hot.ask(&file("b"), 1_251), Asked::Nothing(Some(_))), "it takes too long");
+        hot.keep(&file("b"), late, Ok(HotPeers::default()));
+        hot.changed(&file("b"));
+        let Asked::Nothing(Some(_reading)) = hot.ask(&file("b"), 1_252) else { panic!("it was changed") };
+        hot.changed(&file("b"));
+        assert!(
+            matches!(hot.ask(&file("b"), 1_253), Asked::Nothing(Some(_))),
+            "nobody is told what was read before the change that it knows of"
+        );
     }
 
     #[test]
@@ -226,10 +288,10 @@ mod tests {
         let hot = HotFiles::new();
         let ticket = heat(&hot, "a", 1_000);
         hot.changed(&file("a"));
-        hot.keep(&file("a"), ticket, HotPeers::default());
+        hot.keep(&file("a"), ticket, Ok(HotPeers::default()));
         assert!(!is_kept(&hot, "a", 1_001));
         let Asked::Nothing(Some(ticket)) = hot.ask(&file("a"), 1_002) else { panic!("nothing is kept") };
-        hot.keep(&file("a"), ticket, HotPeers::default());
+        hot.keep(&file("a"), ticket, Ok(HotPeers::default()));
         assert!(is_kept(&hot, "a", 1_003));
         hot.all_changed();
         assert!(!is_kept(&hot, "a", 1_004));

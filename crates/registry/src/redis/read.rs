@@ -1,15 +1,13 @@
-//! The read of a file's peers: a random sample, then who of it lives.
+//! What every read does: find out who asks, and who lives of those that were drawn.
 
 use std::sync::Arc;
 
 use deadpool_redis::redis::{Pipeline, Value, from_redis_value, pipe};
-use hashbrown::HashSet;
 use peer_core::keys::{self, Expiry};
 use peer_core::{FileName, Owner, Peer};
 
 use super::RedisRegistry;
 use super::hidden::Hidden;
-use super::hot::{Asked, HOT_DRAW, HotPeer, HotPeers};
 use super::presence::Presence;
 use super::scripts::call;
 use super::ttl::Ttls;
@@ -63,6 +61,20 @@ impl RedisRegistry {
         }
     }
 
+    /// What is known of the caller, asked for where it is not.
+    pub(super) async fn know_alone(&self, caller: Caller) -> Result<Arc<Hidden>, RegistryError> {
+        let mut about = pipe();
+        Self::ask_about(&caller, &mut about);
+        let answers: Vec<Value> = if about.is_empty() { Vec::new() } else { self.link.query(&about).await? };
+        let known = self.know(caller, &mut answers.into_iter())?;
+        let mut touch = pipe();
+        self.touch_into(&known, &mut touch);
+        if !touch.is_empty() {
+            let _: Vec<Value> = self.link.query(&touch).await?;
+        }
+        Ok(known.hidden)
+    }
+
     /// What has to be asked about the caller.
     pub(super) fn ask_about(caller: &Caller, pipe: &mut Pipeline) {
         if caller.may_touch {
@@ -101,95 +113,6 @@ impl RedisRegistry {
             self.hidden.put(caller.peer, hidden, caller.local_ms, caller.hidden_epoch)
         };
         Ok(KnownCaller { hidden, touch })
-    }
-
-    pub(super) async fn read_addresses(
-        &self,
-        caller: Peer,
-        file: &FileName,
-        limit: usize,
-    ) -> Result<Vec<Peer>, RegistryError> {
-        let caller = self.caller(caller);
-        let ticket = match self.hot.ask(file, caller.local_ms) {
-            Asked::Kept(peers) => {
-                if !caller.may_touch
-                    && let Some(hidden) = &caller.hidden
-                    && let Some(answer) = self.answer_from(&peers, hidden, file, limit)
-                {
-                    return Ok(answer);
-                }
-                None
-            }
-            Asked::Nothing(ticket) => ticket,
-        };
-        // A hot file has more drawn of it, for those that are answered from memory next.
-        let size = |draw| {
-            if ticket.is_some() { draw_size(limit, draw).max(HOT_DRAW) } else { draw_size(limit, draw) }
-        };
-        let mut first = pipe();
-        ask_draw(&mut first, file, size(0));
-        Self::ask_about(&caller, &mut first);
-        let answers: Vec<Value> = self.link.query(&first).await?;
-        let mut answers = answers.into_iter();
-        let mut drawn = owners(answers.next());
-        let known = self.know(caller, &mut answers)?;
-        let mut touch = pipe();
-        self.touch_into(&known, &mut touch);
-        let mut found: Vec<HotPeer> = Vec::with_capacity(drawn.len());
-        let mut looked_at = HashSet::new();
-        for draw in 0..DRAWS {
-            let (_, presences) = self.presences(&drawn, std::mem::replace(&mut touch, pipe())).await?;
-            let complete = drawn.len() < size(draw);
-            let living: Vec<HotPeer> = drawn
-                .iter()
-                .zip(presences)
-                .filter_map(|(owner, presence)| living(*owner, presence?))
-                .collect();
-            let redis_ms = self.link.clock().redis_ms();
-            let visible = living.iter().filter(|peer| {
-                !known.hidden.has(peer.owner, peer.address, file, redis_ms)
-                    && (draw == 0 || !looked_at.contains(&peer.owner))
-            });
-            found.extend(visible.copied());
-            if let (0, Some(ticket)) = (draw, ticket) {
-                self.hot.keep(file, ticket, HotPeers { peers: living, complete });
-            }
-            if complete || found.len() >= limit || draw + 1 == DRAWS {
-                break;
-            }
-            looked_at.extend(drawn);
-            let mut again = pipe();
-            ask_draw(&mut again, file, size(draw + 1));
-            let (answer,): (Value,) = self.link.query(&again).await?;
-            drawn = owners(Some(answer));
-        }
-        Ok(choose(found, limit))
-    }
-
-    /// `None` where a peer may have died, or where there may be more to find.
-    fn answer_from(
-        &self,
-        hot: &HotPeers,
-        hidden: &Hidden,
-        file: &FileName,
-        limit: usize,
-    ) -> Option<Vec<Peer>> {
-        let redis_ms = self.link.clock().redis_ms();
-        let mut found = Vec::with_capacity(hot.peers.len());
-        for peer in &hot.peers {
-            if peer.until_ms <= redis_ms {
-                return None;
-            }
-            if !hidden.has(peer.owner, peer.address, file, redis_ms) {
-                found.push(*peer);
-            }
-        }
-        if !hot.complete && found.len() < limit {
-            return None;
-        }
-        // The store has to be there all the same: nobody is told of peers while it may have forgotten them.
-        self.link.ready().ok()?;
-        Some(choose(found, limit))
     }
 
     /// The sign of life of a caller that is a peer.
@@ -273,28 +196,4 @@ pub(super) fn text(value: &Value) -> Option<&str> {
 
 pub(super) fn read<T: deadpool_redis::redis::FromRedisValue>(value: Value) -> Result<T, RegistryError> {
     from_redis_value(value).map_err(|error| RegistryError::Unavailable(error.to_string()))
-}
-
-fn living(owner: Owner, presence: Presence) -> Option<HotPeer> {
-    (!presence.withheld).then_some(HotPeer { owner, address: presence.address, until_ms: presence.until_ms })
-}
-
-/// Puts a fair sample of `count` to the front, at the price of these and not of all.
-fn shuffle_first(found: &mut [HotPeer], count: usize) {
-    for place in 0..count.min(found.len()) {
-        found.swap(place, fastrand::usize(place..found.len()));
-    }
-}
-
-/// The addresses of at most `limit` of them, in any order, none twice.
-fn choose(mut found: Vec<HotPeer>, limit: usize) -> Vec<Peer> {
-    // Redis gives few of them in order.
-    shuffle_first(&mut found, limit);
-    if found.iter().any(|peer| peer.owner.id().is_some()) {
-        // Several may be at one address.
-        let mut seen = HashSet::with_capacity(found.len());
-        found.retain(|peer| seen.insert(peer.address));
-    }
-    found.truncate(limit);
-    found.into_iter().map(|peer| peer.address).collect()
 }

@@ -16,7 +16,7 @@ if withheld then
   withheld = wait_left(redis.call('HGET', KEYS[3], ''), now_ms, ARGV[5], ARGV[6]) > 0
 end
 local rest = rest_of(asked, ARGV[3], ARGV[4], withheld)
-set_presence(KEYS[1], text(now_ms) .. rest, life_of(ARGV[1], asked))
+set_presence(KEYS[1], text(now_ms) .. rest, (select(2, life_of(ARGV[1], asked))))
 local answer = { '1', rest == old and '0' or '1' }
 for _, file in ipairs(redis.call('SRANDMEMBER', KEYS[2], ARGV[7])) do
   answer[#answer + 1] = file

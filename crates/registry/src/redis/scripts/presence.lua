@@ -31,25 +31,22 @@ local function rest_of(asked, address, port, withheld)
   return ' ' .. asked .. ' ' .. address .. ' ' .. port .. (withheld and ' w' or ' -')
 end
 
--- How long a peer lives in ms: what it asked for, but not longer than all; 0 is for ever.
+-- How long a peer lives in ms, also as text: what it asked for, but not longer than all; 0 is for ever.
 local function life_of(longest, asked)
-  longest = tonumber(longest)
-  if asked == '-' then
-    return longest
+  local most = tonumber(longest)
+  local wanted = tonumber(asked)
+  if not wanted or most > 0 and most < wanted then
+    return most, longest
   end
-  asked = tonumber(asked)
-  if longest == 0 then
-    return asked
-  end
-  return math.min(longest, asked)
+  return wanted, asked
 end
 
+-- Gives what was there before.
 local function set_presence(key, value, left_ms)
-  if left_ms == 0 then
-    redis.call('SET', key, value)
-  else
-    redis.call('SET', key, value, 'PX', text(left_ms))
+  if left_ms == '0' then
+    return redis.call('SET', key, value, 'GET')
   end
+  return redis.call('SET', key, value, 'PX', left_ms, 'GET')
 end
 
 -- Whether a quarter or more of the time to live of an index is gone. 0: none.

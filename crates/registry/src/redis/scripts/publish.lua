@@ -7,12 +7,15 @@
 -- Gives of each what became of it, the wait in ms, and whether others have to hear that the peer changed. 1 listed, 2
 -- withheld; 0 the peer is dead and something of its former life is still there: nothing was done; -1 too many files; -2 too
 -- many peers; -3 the peer of what was to be taken over is dead.
--- Nothing that Redis does for us is done so often: a call from here costs half a microsecond besides what it does.
+-- Nothing that Redis does for us is done so often: a call from here costs half a microsecond besides what it does. So what can
+-- be said with another call is, and what can wait for the end of this call is done there, once for all.
 local call = redis.call
 local us, ms_now = now()
 local now_ms = tonumber(ms_now)
 local longest, index_ttl, most_files, most_peers = ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
 local first_wait, forget_strikes = ARGV[5], ARGV[6]
+-- How many mappings are new, by the key of their count.
+local counts = {}
 
 -- Returns when the taken over was seen in ms, how long its peer has left, and whether that one is dead.
 local function taken_over(seen_ms, life)
@@ -25,15 +28,8 @@ local function publish(key, arg)
   local seen_key, files_key, withheld_key, strikes_key, due, mappings, hashes_key, out_key, names =
     unpack(KEYS, key, key + 8)
   local owner, file, claim, asked, address, port, seen_ms = unpack(ARGV, arg, arg + 6)
-  local seen = call('GET', seen_key)
   local new = call('SADD', files_key, file) == 1
   local files = new and call('SCARD', files_key) or 0
-  if not seen and files ~= 1 then
-    if new then
-      call('SREM', files_key, file)
-    end
-    return 0, 0, 0
-  end
   local struck = call('EXISTS', withheld_key, strikes_key) > 0
   local peer_wait, file_wait = 0, 0
   if struck then
@@ -42,8 +38,24 @@ local function publish(key, arg)
     file_wait = wait_left(strikes[2], now_ms, first_wait, forget_strikes)
   end
 
-  local life = life_of(longest, asked)
-  local ms, left, keep = ms_now, life, false
+  local life, life_text = life_of(longest, asked)
+  local seen, rest
+  local left, keep = life, false
+  if seen_ms == '0' then
+    rest = rest_of(asked, address, port, peer_wait > 0)
+    seen = set_presence(seen_key, ms_now .. rest, life_text)
+  else
+    seen = call('GET', seen_key)
+  end
+  if not seen and files ~= 1 then
+    if seen_ms == '0' then
+      call('DEL', seen_key)
+    end
+    if new then
+      call('SREM', files_key, file)
+    end
+    return 0, 0, 0
+  end
   if seen_ms ~= '0' then
     local at_ms, dead
     at_ms, left, dead = taken_over(seen_ms, life)
@@ -51,20 +63,19 @@ local function publish(key, arg)
       call('SREM', files_key, file)
       return -3, 0, 0
     end
-    ms = text(at_ms)
     keep = seen and (dead or tonumber((split(seen))) >= at_ms)
     if struck and file_wait == 0 and call('SISMEMBER', withheld_key, file) == 1 then
       file_wait = 1
     end
     peer_wait = seen and select(6, split(seen)) == 'w' and math.max(peer_wait, 1) or peer_wait
+    if not keep then
+      rest = rest_of(asked, address, port, peer_wait > 0)
+      set_presence(seen_key, text(at_ms) .. rest, text(left))
+    end
   end
   local changed = 0
-  if not keep then
-    local rest = rest_of(asked, address, port, peer_wait > 0)
-    if not seen or string.match(seen, '^%d+(.*)$') ~= rest then
-      changed = 1
-    end
-    set_presence(seen_key, ms .. rest, left)
+  if not keep and (not seen or string.match(seen, '^%d+(.*)$') ~= rest) then
+    changed = 1
   end
 
   -- Takes the file back, and with its only one the peer.
@@ -116,7 +127,7 @@ local function publish(key, arg)
       call('ZADD', due, 'NX', left > 0 and text(now_ms + left) or '0', owner)
       expire(files_key, index_ttl)
     end
-    call('INCR', mappings)
+    counts[mappings] = (counts[mappings] or 0) + 1
   end
   if new and (peers == 1 or file_wait > 0) then
     call('ZADD', names, '0', file)
@@ -134,5 +145,8 @@ for item = 0, #KEYS / 9 - 1 do
   local code, wait, changed = publish(item * 9 + 1, item * 7 + 7)
   local at = #written
   written[at + 1], written[at + 2], written[at + 3] = code, wait, changed
+end
+for mappings, more in pairs(counts) do
+  call('INCRBY', mappings, more)
 end
 return written

@@ -6,6 +6,6 @@ if not seen then
   return -1
 end
 local _, rest, asked = split(seen)
-local life = life_of(ARGV[1], asked)
-set_presence(KEYS[1], text(math.floor(now_us() / 1000)) .. rest, life)
+local life, life_text = life_of(ARGV[1], asked)
+set_presence(KEYS[1], text(math.floor(now_us() / 1000)) .. rest, life_text)
 return life
