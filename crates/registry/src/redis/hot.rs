@@ -271,7 +271,9 @@ mod tests {
         let ticket = heat(&hot, "b", 1_000);
         drop(ticket);
         let Asked::Nothing(Some(late)) = hot.ask(&file("b"), 1_001) else { panic!("the other one failed") };
-        assert!(matches!(hot.ask(&file("b"), 1_250), Asked::Wait(_)));
+        for now_ms in 1_002..=1_250 {
+            assert!(matches!(hot.ask(&file("b"), now_ms), Asked::Wait(_)));
+        }
         assert!(matches!(hot.ask(&file("b"), 1_251), Asked::Nothing(Some(_))), "it takes too long");
         hot.keep(&file("b"), late, Ok(HotPeers::default()));
         hot.changed(&file("b"));
