@@ -93,6 +93,11 @@ pub(crate) async fn run(args: &ScaleArgs) -> anyhow::Result<()> {
     let circumstances = Circumstances::now();
     let small = fill(args, FEW_MAPPINGS, FEW_PEERS).await?;
     let large = fill(args, args.mappings, args.peers).await?;
+    for filled in [&small, &large] {
+        if let Some(redis) = filled.tracker.redis() {
+            redis.settle().await?;
+        }
+    }
     let mut samples = Vec::new();
     for round in 1..=args.rounds {
         for question in [Question::Files, Question::Crowd] {
@@ -196,6 +201,7 @@ fn table(args: &ScaleArgs, samples: &[Sample]) -> Table {
 
 const NOTES: &str = "## How to read it\n\n\
     * Both trackers run at the same time, each on a store of its own, and are asked in turns; medians over the rounds.\n\
+    * Each Redis has saved to disk what was filled in before it is measured: a save takes one of the two cores for seconds.\n\
     * **at** is half of what the small tracker answers at most in the same round, as an open loop: requests are sent at fixed \
     times, and a latency counts from the time that a request was due.\n\
     * **x small** is the p99 against that of the small tracker.\n\

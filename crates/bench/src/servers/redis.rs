@@ -15,6 +15,10 @@ use super::{START_LIMIT, ServerProcess};
 const PORT_TRIES: u32 = 5;
 /// How often a starting server is asked.
 const START_POLL: Duration = Duration::from_millis(2);
+/// How long it may take to save what a measurement has filled in.
+const SAVE_LIMIT: Duration = Duration::from_mins(5);
+/// How often it is asked whether it still saves.
+const SAVE_POLL: Duration = Duration::from_millis(100);
 /// Longest `INFO` that is read.
 const INFO_BYTES: usize = 64 * 1024;
 
@@ -82,6 +86,31 @@ impl Redis {
         Ok(field(&info, "used_memory").context("INFO has no used_memory")?.parse()?)
     }
 
+    /// Has it save now what it would save in a while, and waits for that: what is measured then has the machine to itself.
+    pub(crate) async fn settle(&self) -> anyhow::Result<()> {
+        let deadline = Instant::now() + SAVE_LIMIT;
+        let mut asked = false;
+        loop {
+            let info = info(self.address).await?;
+            let saves = ["rdb_bgsave_in_progress", "aof_rewrite_in_progress", "aof_rewrite_scheduled"]
+                .iter()
+                .any(|name| field(&info, name) != Some("0"));
+            if !saves {
+                if asked {
+                    return Ok(());
+                }
+                let mut stream = TcpStream::connect(self.address).await?;
+                stream.write_all(b"BGSAVE\r\nQUIT\r\n").await?;
+                let mut reply = String::new();
+                stream.read_to_string(&mut reply).await?;
+                anyhow::ensure!(reply.starts_with('+'), "Redis refuses BGSAVE: {}", reply.trim());
+                asked = true;
+            }
+            anyhow::ensure!(Instant::now() < deadline, "redis-server still saves after {SAVE_LIMIT:?}");
+            tokio::time::sleep(SAVE_POLL).await;
+        }
+    }
+
     /// Ends it as a supervisor would. It saves its data first, where that is due.
     pub(crate) async fn terminate(self, limit: Duration) -> anyhow::Result<()> {
         let (status, _) = self.process.terminate(limit).await?;
@@ -141,10 +170,12 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_started_redis_tells_its_memory_and_ends_when_asked() {
+    async fn a_started_redis_tells_its_memory_saves_and_ends_when_asked() {
         let directory = tempfile::tempdir().unwrap();
         let redis = Redis::start(directory.path()).await.unwrap();
         assert!(redis.used_memory().await.unwrap() > 100_000);
+        redis.settle().await.unwrap();
+        assert!(directory.path().join("dump.rdb").is_file(), "it has saved");
         redis.terminate(Duration::from_secs(10)).await.unwrap();
     }
 }
