@@ -12,11 +12,8 @@ use crate::world::World;
 /// Worlds of each kind.
 const SEEDS: u64 = 50;
 
-/// Where the server's word is lost, and comes late to one of them, so do the first punches of two bare masquerades: then
-/// the attempt is lost, and all three may be.
 #[test]
 fn every_pair_that_can_be_punched_connects_over_lines_that_lose_a_tenth() {
-    let mut unlucky = 0;
     for first in RouterKind::TABLE {
         for second in RouterKind::TABLE {
             if !can_be_punched([first, second]) {
@@ -28,15 +25,26 @@ fn every_pair_that_can_be_punched_connects_over_lines_that_lose_a_tenth() {
                 let mut world = World::of_two(seed, [&[first], &[second]], line, Detour::default());
                 world.register();
                 let reached = world.connect(0, 1);
-                if reached.is_err() && [first, second] == [RouterKind::BareMasquerade; 2] {
-                    unlucky += 1;
-                } else {
-                    assert!(reached.is_ok(), "{first} to {second}, seed {seed}: {reached:?}");
-                }
+                assert!(reached.is_ok(), "{first} to {second}, seed {seed}: {reached:?}");
             }
         }
     }
-    assert!(unlucky * 25 <= SEEDS, "{unlucky} of {SEEDS} bare masquerades");
+}
+
+/// Where the server's word comes late to one of two bare masquerades, so do its first punches, and the attempt is lost. The
+/// next ones begin late enough for a word that had to be said again.
+#[test]
+fn bare_masquerades_connect_over_lines_that_lose_a_tenth_but_for_one_in_a_thousand() {
+    const WORLDS: u64 = 1_000;
+    let line = Link { delay: Duration::from_millis(15), jitter: Duration::from_millis(5), loss: 0.1 };
+    let unlucky = (0..WORLDS).filter(|seed| {
+        let kinds: [&[RouterKind]; 2] = [&[RouterKind::BareMasquerade]; 2];
+        let mut world = World::of_two(*seed, kinds, line, Detour::default());
+        world.register();
+        world.connect(0, 1).is_err()
+    });
+    let unlucky: Vec<u64> = unlucky.collect();
+    assert!(unlucky.len() <= 1, "seeds {unlucky:?}");
 }
 
 #[test]

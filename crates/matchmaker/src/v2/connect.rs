@@ -149,6 +149,9 @@ impl Engine {
     }
 }
 
+/// How much later a pair begins together that was asked for lately, in us: after the first two resends.
+const PATIENCE_US: u64 = 600_000;
+
 impl V2 {
     fn new_pair(&self, now_us: u64) -> (PairId, PunchKey) {
         self.tokens.pair(now_us, self.count.fetch_add(1, Ordering::Relaxed))
@@ -169,7 +172,11 @@ impl Exchange<'_> {
         let now_us = self.now_us;
         let (pair, key) = self.v2.new_pair(now_us);
         let [way_of_asker, way_of_target] = ways_us(asker.rtt_ms, target.rtt_ms);
-        let start_us = now_us + way_of_asker.max(way_of_target);
+        // Where an attempt came to nothing, the word of it may have been lost to one of them, so that it began too late: the
+        // next one begins after they would have been told again.
+        let names = [asker, target].map(|peer| (peer.id, peer.id.is_none().then_some(peer.addr.ip())));
+        let patience_us = if self.v2.pairs.lock().asks_again(names, pair, now_us) { PATIENCE_US } else { 0 };
+        let start_us = now_us + way_of_asker.max(way_of_target) + patience_us;
         let same_nat = asker.addr.ip() == target.addr.ip();
         let punch = asker.nat != NatKind::Hard || target.nat != NatKind::Hard;
         let told = |to: &PeerView, of: &PeerView, tid, way_us| Told {

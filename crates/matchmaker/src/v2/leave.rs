@@ -67,7 +67,8 @@ impl Engine {
 
 impl Exchange<'_> {
     pub(super) fn result(&self, verdict: &Verdict) -> Outcome {
-        if !self.v2.pairs.lock().result(verdict.pair, self.sender.from, self.now_us) {
+        let reached = verdict.reached.is_some();
+        if !self.v2.pairs.lock().result(verdict.pair, self.sender.from, reached, self.now_us) {
             return Outcome::V2Stray;
         }
         match verdict.reached {

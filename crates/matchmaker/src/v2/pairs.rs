@@ -1,6 +1,6 @@
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
-use std::hash::{BuildHasher as _, RandomState};
+use std::hash::{BuildHasher as _, Hash, RandomState};
 use std::net::SocketAddr;
 
 use hashbrown::HashTable;
@@ -13,6 +13,8 @@ use crate::outbox::Via;
 
 /// How long after the first time a side is told again, as long as it has not said that it heard, in us.
 const RESEND_AFTER_US: [u64; 3] = [200_000, 500_000, 1_000_000];
+/// How long a pair counts as asked for again, in us: longer than an attempt of a client takes.
+const AGAIN_US: u64 = 10_000_000;
 /// How long an equal transaction id is the same request, and so how long a side can be told the same again, in us.
 const REPEAT_US: u64 = 5_000_000;
 /// How long a result is waited for, in us.
@@ -24,6 +26,8 @@ const RESENDS_MAX: usize = 65_536;
 /// Transaction ids, and results to come, that are remembered at a time.
 const REPEATS_MAX: usize = 32_768;
 const RESULTS_MAX: usize = 131_072;
+/// Who asked for whom, remembered at a time.
+const ASKED_MAX: usize = 32_768;
 /// What is remembered of who unregistered, where else the number of a pair stands.
 const LEFT: u64 = u64::MAX;
 
@@ -38,6 +42,9 @@ pub(super) struct Pairs {
     due: BinaryHeap<Reverse<(u64, Ticket)>>,
     repeats: Memory,
     results: Memory,
+    asked: Memory,
+    /// Pairs that were asked for and reached each other.
+    reached: Memory,
     serial: u64,
     hasher: RandomState,
 }
@@ -85,6 +92,8 @@ impl Pairs {
             due: BinaryHeap::new(),
             repeats: Memory::new(REPEATS_MAX),
             results: Memory::new(RESULTS_MAX),
+            asked: Memory::new(ASKED_MAX),
+            reached: Memory::new(ASKED_MAX),
             serial: 0,
             hasher,
         }
@@ -122,6 +131,15 @@ impl Pairs {
         self.sides.get(number).map(|side| side.told)
     }
 
+    /// Somebody asks for somebody, each by a name that stays from one attempt to the next, and `pair` comes of it. Whether it
+    /// did so lately, and they have not reached each other since.
+    pub(super) fn asks_again(&mut self, names: impl Hash, pair: PairId, now_us: u64) -> bool {
+        let key = self.hasher.hash_one(names);
+        let before = self.asked.recall(key, now_us);
+        self.asked.keep(key, pair.to_bits(), now_us + AGAIN_US);
+        before.is_some_and(|pair| self.reached.recall(self.hasher.hash_one(pair), now_us).is_none())
+    }
+
     /// The sender of a request with this `tid` has unregistered.
     pub(super) fn left(&mut self, from: SocketAddr, tid: Tid, now_us: u64) {
         let key = self.repeat_key(from, tid);
@@ -141,10 +159,14 @@ impl Pairs {
     }
 
     /// A side says what became of a pair. False where it was not told of it, or said so before.
-    pub(super) fn result(&mut self, pair: PairId, from: SocketAddr, now_us: u64) -> bool {
+    pub(super) fn result(&mut self, pair: PairId, from: SocketAddr, reached: bool, now_us: u64) -> bool {
         self.ack(pair, from);
         let hash = self.hash(pair, from);
-        self.results.take(hash, now_us).is_some()
+        let counts = self.results.take(hash, now_us).is_some();
+        if counts && reached {
+            self.reached.keep(self.hasher.hash_one(pair.to_bits()), 1, now_us + AGAIN_US);
+        }
+        counts
     }
 
     /// When the next side may have to be told again; `None` while none has.
