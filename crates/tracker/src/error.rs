@@ -220,6 +220,14 @@ pub(crate) struct InvalidBody {
     detail: Vec<FieldError>,
 }
 
+#[cfg(test)]
+impl InvalidBody {
+    /// One of a single entry, for the description of the API.
+    pub(crate) fn of(error: FieldError) -> Self {
+        Self { detail: vec![error] }
+    }
+}
+
 impl ResponseError for ApiError {
     fn status_code(&self) -> StatusCode {
         match self {

@@ -12,6 +12,7 @@ mod metrics;
 mod moving;
 mod openapi;
 mod operator;
+mod pages;
 mod params;
 mod proxies;
 mod rate;

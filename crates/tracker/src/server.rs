@@ -22,7 +22,7 @@ use crate::proxies::TrustedProxies;
 use crate::rate::Callers;
 use crate::signature::ServerName;
 use crate::stats::LiveStats;
-use crate::{legacy, openapi, v1};
+use crate::{legacy, openapi, pages, v1};
 
 /// How long requests in flight have at shutdown, in seconds: less than the 8 that a supervisor waits, by the one
 /// that the server takes beyond it and one to spare.
@@ -64,6 +64,7 @@ pub(crate) async fn serve(
             .configure(legacy::routes)
             .configure(v1::routes)
             .configure(openapi::routes)
+            .configure(pages::routes)
     })
     .client_request_timeout(HEAD_TIMEOUT)
     .keep_alive(KEEP_ALIVE)

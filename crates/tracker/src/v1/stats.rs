@@ -16,6 +16,7 @@ use crate::stats::STATS_INTERVAL;
 
 /// Counts of the whole service.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(example = json!({"peers": 2, "files": 3, "mappings": 4}))]
 pub(crate) struct StatsAnswer {
     /// Peers that have at least one file.
     peers: u64,
@@ -50,7 +51,7 @@ pub(crate) async fn stats(app: Data<App>) -> Result<Json<StatsAnswer>, ApiError>
 #[utoipa::path(
     get, path = "/v1/stats/stream", tag = "service",
     responses(
-        (status = 200, description = "Events until either side ends", content_type = "text/event-stream", body = String),
+        (status = 200, description = "Events until either side ends", content_type = "text/event-stream", body = String, example = "event: stats\ndata: {\"peers\":2,\"files\":3,\"mappings\":4}\n\n"),
         (status = 429, description = "The caller asks too often", body = Refusal),
         (status = 503, description = "As many listen as may", body = Refusal),
     )
