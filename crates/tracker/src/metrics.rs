@@ -4,7 +4,7 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::registry::Registry;
 
 /// The routes, as they are counted.
-const ROUTES: [&str; 18] = [
+const ROUTES: [&str; 20] = [
     "/peers",
     "/add",
     "/remove",
@@ -20,6 +20,8 @@ const ROUTES: [&str; 18] = [
     "/v1/report",
     "/v1/stats",
     "/v1/stats/stream",
+    "/v1/stats/live",
+    "/v1/operator/peers",
     "/openapi.json",
     "/docs",
     "/dashboard",

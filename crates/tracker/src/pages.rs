@@ -41,7 +41,17 @@ macro_rules! asset {
     }};
 }
 
-static ASSETS: [Asset; 8] = [
+static ASSETS: [Asset; 18] = [
+    asset!("/dashboard", HTML, "../web/dashboard.html"),
+    asset!("/dashboard/dashboard.css", CSS, "../web/dashboard.css"),
+    asset!("/dashboard/dashboard.js", SCRIPT, "../web/dashboard.js"),
+    asset!("/dashboard/charts.js", SCRIPT, "../web/charts.js"),
+    asset!("/dashboard/format.js", SCRIPT, "../web/format.js"),
+    asset!("/dashboard/samples.js", SCRIPT, "../web/samples.js"),
+    asset!("/dashboard/search.js", SCRIPT, "../web/search.js"),
+    asset!("/dashboard/tables.js", SCRIPT, "../web/tables.js"),
+    asset!("/dashboard/uplot.js", SCRIPT, "../web/vendor/uplot/uPlot.iife.min.js"),
+    asset!("/dashboard/uplot.css", CSS, "../web/vendor/uplot/uPlot.min.css"),
     asset!("/docs", HTML, "../web/docs.html"),
     asset!("/docs/docs.js", SCRIPT, "../web/docs.js"),
     asset!("/docs/swagger-ui-bundle.js", SCRIPT, concat!(env!("OUT_DIR"), "/swagger-ui-bundle.js")),

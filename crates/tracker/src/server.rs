@@ -2,7 +2,7 @@
 
 use std::net::TcpListener;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use actix_web::body::MessageBody;
 use actix_web::dev::{ServiceRequest, ServiceResponse};
@@ -16,6 +16,7 @@ use service::{Failure, Shutdown};
 
 use crate::caller;
 use crate::error::ApiError;
+use crate::live::Live;
 use crate::metrics::{self, Metrics};
 use crate::operator::OperatorToken;
 use crate::proxies::TrustedProxies;
@@ -44,6 +45,9 @@ pub(crate) struct App {
     /// `PEER_TTL_SECS`, as peers are told; 0 is for ever.
     pub(crate) peer_ttl_secs: u64,
     pub(crate) stats: LiveStats,
+    pub(crate) live: Live,
+    /// `redis` or `embedded`.
+    pub(crate) store_kind: &'static str,
 }
 
 /// Serves `listeners` until `shutdown`, then drains.
@@ -90,6 +94,7 @@ async fn enter(
 ) -> Result<ServiceResponse<impl MessageBody>, Error> {
     let Some(app) = request.app_data::<Data<App>>().cloned() else { return next.call(request).await };
     let route = metrics::route(request.path());
+    let since = Instant::now();
     let answer = match admit(&app, &request) {
         Ok(()) => next.call(request).await,
         Err(refused) => Err(refused.into()),
@@ -99,6 +104,7 @@ async fn enter(
         Err(error) => error.as_response_error().status_code(),
     };
     app.metrics.request(route, status.as_u16());
+    app.live.traffic.answered(status.as_u16(), since.elapsed());
     answer
 }
 

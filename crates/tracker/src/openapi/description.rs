@@ -37,6 +37,8 @@ const SUMMARY_MAX_CHARS: usize = 100;
         v1::report::report,
         v1::stats::stats,
         v1::stats::stream,
+        v1::live::live,
+        v1::operator::peers,
         legacy::root,
         legacy::peers,
         legacy::add,
@@ -96,6 +98,10 @@ fn add_errors_of_bodies(operation: &mut Map<String, Value>, is_legacy: bool) {
 fn complete_responses(path: &str, operation: &mut Map<String, Value>) {
     for (status, response) in operation["responses"].as_object_mut().unwrap() {
         let Some(mut example) = told(status) else { continue };
+        let is_operators = path.starts_with("/v1/operator/");
+        if status == "401" && is_operators {
+            example = json!({"detail": ApiError::NotOperator.to_string()});
+        }
         if status == "422" && operation_has_body(path) {
             let error = FieldError::missing_in(Place::Body, "files");
             example = serde_json::to_value(InvalidBody::of(error)).unwrap();
@@ -103,8 +109,12 @@ fn complete_responses(path: &str, operation: &mut Map<String, Value>) {
         response["content"]["application/json"]["example"] = example;
         match status.as_str() {
             "401" => {
-                response["headers"]["WWW-Authenticate"] =
-                    header("`Peer-Signature`: sign the request", json!({"type": "string"}));
+                let challenge = if is_operators {
+                    "`Bearer`: show the token"
+                } else {
+                    "`Peer-Signature`: sign the request"
+                };
+                response["headers"]["WWW-Authenticate"] = header(challenge, json!({"type": "string"}));
             }
             "429" | "503" => {
                 response["headers"]["Retry-After"] =
@@ -135,6 +145,8 @@ fn complete() -> Value {
             complete_responses(path, operation);
         }
     }
+    description["components"]["securitySchemes"]["operator"] =
+        json!({"type": "http", "scheme": "bearer", "description": "ADMIN_TOKEN of the operator"});
     description
 }
 

@@ -69,7 +69,7 @@ pub(crate) struct FoundFile {
 }
 
 impl FoundFile {
-    fn new(file: &FileName, found: Holders) -> Self {
+    pub(super) fn new(file: &FileName, found: Holders) -> Self {
         let peers = found.holders.into_iter().map(FoundPeer::from).collect();
         Self { filename: file.to_string(), total: found.total, peers }
     }

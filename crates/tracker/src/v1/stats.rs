@@ -4,7 +4,7 @@ use std::convert::Infallible;
 
 use actix_web::HttpResponse;
 use actix_web::web::{Bytes, Data, Json};
-use futures_util::stream;
+use futures_util::stream::{self, Stream};
 use registry::Stats;
 use serde::Serialize;
 use service::Shutdown;
@@ -69,12 +69,17 @@ pub(crate) async fn stream(app: Data<App>, shutdown: Data<Shutdown>) -> Result<H
             let event = event(&app).await;
             Some((Ok::<_, Infallible>(event), (app, shutdown, ticks, place)))
         });
-    Ok(HttpResponse::Ok()
+    Ok(event_stream(events))
+}
+
+/// An answer of server-sent events.
+pub(super) fn event_stream(events: impl Stream<Item = Result<Bytes, Infallible>> + 'static) -> HttpResponse {
+    HttpResponse::Ok()
         .content_type("text/event-stream")
         .insert_header(("Cache-Control", "no-cache"))
         // nginx would keep the events back otherwise.
         .insert_header(("X-Accel-Buffering", "no"))
-        .streaming(Box::pin(events)))
+        .streaming(Box::pin(events))
 }
 
 async fn event(app: &App) -> Bytes {
