@@ -3,6 +3,9 @@
 import * as format from "./format.js";
 import * as samples from "./samples.js";
 
+/** Between two marks of an axis of bytes: 1 MiB and its doubles. */
+const MEMORY_STEPS = Array.from({ length: 24 }, (_, power) => 2 ** (20 + power));
+
 /** Title, series with a name and a value of a sample, and how a value is written. */
 export const CHARTS = [
   { title: "Peers online", series: [["peers", (s) => s.stored?.peers]], write: format.count },
@@ -20,7 +23,7 @@ export const CHARTS = [
     none: "No matchmaker is connected",
   },
   { title: "Store answers within", series: [["store", (s) => s.store.answer_us]], write: format.duration },
-  { title: "Memory", series: [["memory", (s) => s.memory_bytes]], write: format.bytes },
+  { title: "Memory", series: [["memory", (s) => s.memory_bytes]], write: format.bytes, steps: MEMORY_STEPS },
 ];
 
 const style = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
@@ -80,10 +83,10 @@ class Chart {
         height: this.plot.clientHeight,
         legend: { show: false },
         cursor: { y: false, drag: { x: false, y: false }, sync: { key: "dashboard" }, points: { size: 7 } },
-        scales: { y: { range: (_, low, high) => [0, high > 0 ? high * 1.15 : 1] } },
+        scales: { x: { range: (_, low, high) => [high - samples.WINDOW_MS / 1_000, high] }, y: { range: (_, low, high) => [0, high > 0 ? high * 1.15 : 1] } },
         axes: [
-          { ...axis, grid: { show: false }, space: 90, values: (_, at) => at.map((s) => format.clock(s * 1_000).slice(0, 5)) },
-          { ...axis, grid, size: 62, space: 34, values: (_, marks) => marks.map(write) },
+          { ...axis, grid: { show: false }, size: 22, space: 70, values: (_, at) => at.map((s) => format.clock(s * 1_000).slice(0, 5)) },
+          { ...axis, grid, size: 64, space: 34, incrs: this.spec.steps, values: (_, marks) => marks.map(write) },
         ],
         series: [{}, ...lines],
         hooks: { setCursor: [() => this.say()] },

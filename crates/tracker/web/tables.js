@@ -7,7 +7,7 @@ const PART_MS = 30_000;
 const MEANINGS = {
   200: "served", 304: "unchanged", 400: "broken", 401: "not signed, or not by the operator", 403: "from a page elsewhere",
   404: "no such path", 405: "no such method", 408: "too slow", 413: "too large", 415: "not JSON", 422: "refused",
-  429: "too often, or full", 500: "our mistake", 503: "store away",
+  429: "too often, or full", 500: "our mistake", 503: "not now",
 };
 const NATS = {
   easy: "one port for all: can be punched", hard: "a port for each: by an easy one only", unknown: "has not asked",
