@@ -71,7 +71,8 @@ impl Live {
 
 /// Takes samples until `shutdown`.
 pub(crate) async fn watch(app: &App, matchmaker: MatchmakerAdmin, shutdown: &Shutdown) {
-    let mut ticks = tokio::time::interval(SAMPLE_INTERVAL);
+    // The first one when it has lasted: of a moment's counts a rate is none.
+    let mut ticks = tokio::time::interval_at(tokio::time::Instant::now() + SAMPLE_INTERVAL, SAMPLE_INTERVAL);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let mut rendezvous = Rendezvous::new(matchmaker);
     let (mut before, mut since) = (Totals::default(), Instant::now());

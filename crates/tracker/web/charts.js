@@ -3,6 +3,9 @@
 import * as format from "./format.js";
 import * as samples from "./samples.js";
 
+/** A chart is as wide as so much time at least. */
+const LEAST_SECONDS = 60;
+
 /** Between two marks of an axis of bytes: 1 MiB and its doubles. */
 const MEMORY_STEPS = Array.from({ length: 24 }, (_, power) => 2 ** (20 + power));
 
@@ -83,10 +86,10 @@ class Chart {
         height: this.plot.clientHeight,
         legend: { show: false },
         cursor: { y: false, drag: { x: false, y: false }, sync: { key: "dashboard" }, points: { size: 7 } },
-        scales: { x: { range: (_, low, high) => [high - samples.WINDOW_MS / 1_000, high] }, y: { range: (_, low, high) => [0, high > 0 ? high * 1.15 : 1] } },
+        scales: { x: { range: (_, low, high) => [Math.min(low, high - LEAST_SECONDS), high] }, y: { range: (_, low, high) => [0, high > 0 ? high * 1.15 : 1] } },
         axes: [
-          { ...axis, grid: { show: false }, size: 22, space: 70, values: (_, at) => at.map((s) => format.clock(s * 1_000).slice(0, 5)) },
-          { ...axis, grid, size: 64, space: 34, incrs: this.spec.steps, values: (_, marks) => marks.map(write) },
+          { ...axis, grid: { show: false }, size: 22, space: 44, values: (_, at) => at.map((s) => format.clock(s * 1_000).slice(0, 5)) },
+          { ...axis, grid, size: 54, gap: 4, space: 34, incrs: this.spec.steps, values: (_, marks) => marks.map(write) },
         ],
         series: [{}, ...lines],
         hooks: { setCursor: [() => this.say()] },

@@ -42,13 +42,10 @@ function show() {
   at("as-of").textContent = format.clock(now.at_ms);
   const notice = at("notice");
   // Said aloud when it appears, not every second.
-  if (notice.hidden === now.store.ready) return updateRest();
-  notice.textContent = "The store is not available. Requests for files and peers are refused until it is back.";
-  notice.hidden = now.store.ready;
-  updateRest();
-}
-
-function updateRest() {
+  if (notice.hidden !== now.store.ready) {
+    notice.textContent = "The store is not available. Requests for files and peers are refused until it is back.";
+    notice.hidden = now.store.ready;
+  }
   charts.update(samples.all);
   tables.update(samples);
 }

@@ -5,6 +5,8 @@ import { row } from "./tables.js";
 
 const PAGE = 20;
 const TYPING_MS = 200;
+/** Counts of peers in the list are at most so old. */
+const RENEW_MS = 5_000;
 const at = (id) => document.getElementById(id);
 
 // Only here: never in an address, never in storage.
@@ -47,7 +49,9 @@ function list(prefix, isMore) {
     next = page.next;
     at("more").hidden = !next;
     at("listing").hidden = !body.rows.length;
-    found.textContent = summary(body.rows.length, prefix);
+    const text = summary(body.rows.length, prefix);
+    // Said aloud when it changes only.
+    if (found.textContent !== text) found.textContent = text;
   });
 }
 
@@ -59,8 +63,8 @@ function summary(files, prefix) {
 function fileRow({ filename, peers }) {
   const button = document.createElement("button");
   button.type = "button";
-  button.textContent = "Peers";
-  button.setAttribute("aria-label", `Peers of ${filename}`);
+  button.textContent = "Addresses";
+  button.setAttribute("aria-label", `Addresses of the peers of ${filename}`);
   button.addEventListener("click", () => open(filename));
   return row([filename, format.count(peers), button]);
 }
@@ -122,6 +126,9 @@ export function begin() {
     at("token").value = "";
     show();
   });
+  // Rows are not taken away under anybody's fingers, nor pages that were asked for.
+  const isInUse = () => at("listing").contains(document.activeElement) || at("listing").tBodies[0].rows.length > PAGE;
+  setInterval(() => document.hidden || isInUse() || list(prefix.value), RENEW_MS);
   list("");
   return () => list(prefix.value);
 }

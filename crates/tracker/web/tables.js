@@ -10,7 +10,9 @@ const MEANINGS = {
   429: "too often, or full", 500: "our mistake", 503: "not now",
 };
 const NATS = {
-  easy: "one port for all: can be punched", hard: "a port for each: by an easy one only", unknown: "has not asked",
+  easy: ["Easy", "one port for all, can be punched"],
+  hard: ["Hard", "a port for each, by an easy one only"],
+  unknown: ["Unknown", "has not asked"],
 };
 
 /** A row whose first cell heads it. Cells are texts, elements, or a text with a small one. */
@@ -64,6 +66,7 @@ function answers(samples) {
 function meetings(samples, now) {
   if (!now) {
     fill("meetings", [note("Not connected: no matchmaker answers at DASHBOARD_MATCHMAKER.", 2)]);
+    fill("nats", [note("Not connected.", 2)]);
     return;
   }
   const count = (name) => format.count(samples.meetings(name));
@@ -72,8 +75,10 @@ function meetings(samples, now) {
     row([["Introduced", "both sides were told of each other"], count("introduced")]),
     row([["Reached", "pairs of version 2 that said so"], count("reached")]),
     row([["Not reached", "pairs of version 2 that said so"], count("failed")]),
-    row([["Legacy peers", "registered now"], format.count(now.legacy_peers)]),
-    ...Object.keys(NATS).map((kind) => row([[`NAT ${kind}`, NATS[kind]], format.count(now.nats[kind] ?? 0)])),
+  ]);
+  fill("nats", [
+    ...Object.entries(NATS).map(([kind, [name, meaning]]) => row([[name, meaning], format.count(now.nats[kind] ?? 0)])),
+    row([["Legacy peers", "of version 1, which does not ask"], format.count(now.legacy_peers)]),
   ]);
 }
 
