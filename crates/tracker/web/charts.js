@@ -88,7 +88,14 @@ class Chart {
         cursor: { y: false, drag: { x: false, y: false }, sync: { key: "dashboard" }, points: { size: 7 } },
         scales: { x: { range: (_, low, high) => [Math.min(low, high - LEAST_SECONDS), high] }, y: { range: (_, low, high) => [0, high > 0 ? high * 1.15 : 1] } },
         axes: [
-          { ...axis, grid: { show: false }, size: 22, space: 44, values: (_, at) => at.map((s) => format.clock(s * 1_000).slice(0, 5)) },
+          {
+            ...axis,
+            grid: { show: false },
+            size: 22,
+            space: 64,
+            incrs: [10, 20, 30, 60, 120],
+            values: (_, at, _axis, _space, step) => at.map((s) => format.clock(s * 1_000).slice(0, step < 60 ? 8 : 5)),
+          },
           { ...axis, grid, size: 54, gap: 4, space: 34, incrs: this.spec.steps, values: (_, marks) => marks.map(write) },
         ],
         series: [{}, ...lines],

@@ -13,11 +13,12 @@ const at = (id) => document.getElementById(id);
 let token = "";
 let next = null;
 let file = null;
-let asked = new AbortController();
+let listing = new AbortController();
+let showing = new AbortController();
 
-async function ask(path, query, headers = {}) {
+async function ask(path, query, { signal }, headers = {}) {
   const address = `${path}?${new URLSearchParams(query)}`;
-  const answer = await fetch(address, { headers, signal: asked.signal, cache: "no-store", credentials: "omit" });
+  const answer = await fetch(address, { headers, signal, cache: "no-store", credentials: "omit" });
   const body = await answer.json();
   if (answer.ok) return body;
   const detail = Array.isArray(body.detail) ? body.detail.map((error) => error.msg).join("; ") : body.detail;
@@ -36,13 +37,13 @@ async function attempt(place, work) {
 }
 
 function list(prefix, isMore) {
-  asked.abort();
-  asked = new AbortController();
+  listing.abort();
+  listing = new AbortController();
   const found = at("found");
   found.classList.remove("alarm");
   return attempt(found, async () => {
     const query = { prefix, limit: PAGE, ...(isMore ? { cursor: next } : {}) };
-    const page = await ask("v1/files", query);
+    const page = await ask("v1/files", query, listing);
     const body = at("listing").tBodies[0];
     if (!isMore) body.replaceChildren();
     body.append(...page.files.map(fileRow));
@@ -84,10 +85,13 @@ async function show() {
   region.hidden = true;
   at("token-form").hidden = Boolean(token);
   state.textContent = token ? "Loading…" : "Addresses are shown with the token of the operator.";
+  showing.abort();
+  showing = new AbortController();
   if (!token) return;
   await attempt(state, async () => {
     try {
-      const { peers, total } = await ask("v1/operator/peers", { filename: file }, { Authorization: `Bearer ${token}` });
+      const proof = { Authorization: `Bearer ${token}` };
+      const { peers, total } = await ask("v1/operator/peers", { filename: file }, showing, proof);
       at("addresses").tBodies[0].replaceChildren(...peers.map(peerRow));
       region.hidden = !peers.length;
       state.textContent = peers.length ? `${format.count(peers.length)} of ${format.count(total)}` : "No living peer has it.";

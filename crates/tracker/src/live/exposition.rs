@@ -1,4 +1,4 @@
-//! Reads what a `/metrics` says (OpenMetrics 1.0, section "Text format"), as much of it as ours have.
+//! Reads what a `/metrics` says (`OpenMetrics` 1.0, section "Text format"), as much of it as ours have.
 
 /// A line with a figure.
 #[derive(Debug, PartialEq)]

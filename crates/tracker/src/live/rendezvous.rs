@@ -72,7 +72,7 @@ impl Rendezvous {
         let answer = tokio::time::timeout(ASK_TIMEOUT, fetch(self.admin.0?)).await;
         let now = answer.ok().and_then(Result::ok).and_then(|text| read(&text));
         // One that was away may have begun anew; its first answer is where counting starts.
-        let before = std::mem::replace(&mut self.before, None);
+        let before = self.before.take();
         let now = now?;
         let grown = now.since(before.as_ref().unwrap_or(&now));
         self.before = Some(now);

@@ -9,9 +9,9 @@ use serde::Serialize;
 /// The statuses that are told apart.
 const STATUSES: [u16; 14] = [200, 304, 400, 401, 403, 404, 405, 408, 413, 415, 422, 429, 500, 503];
 /// Buckets of time between two powers of two of microseconds: a figure is at most an eighth too large.
-const PER_OCTAVE: u64 = 8;
+const PER_OCTAVE: usize = 8;
 /// Up to 2^24 us, 16 s; what takes longer is in the last one.
-const BUCKETS: usize = 22 * PER_OCTAVE as usize;
+const BUCKETS: usize = 22 * PER_OCTAVE;
 
 /// Counters that only grow.
 pub(crate) struct Traffic {
@@ -47,16 +47,15 @@ impl Traffic {
 
 /// The bucket of a time: exact below 8 us, eighths of an octave above.
 fn bucket(us: u64) -> usize {
-    let octave = u64::from(us.max(PER_OCTAVE).ilog2()) - 3;
-    let index = octave * PER_OCTAVE + (us >> octave);
-    usize::try_from(index).unwrap_or(BUCKETS).min(BUCKETS - 1)
+    let octave = us.max(PER_OCTAVE as u64).ilog2() - PER_OCTAVE.ilog2();
+    let within = usize::try_from(us >> octave).unwrap_or(BUCKETS);
+    (octave as usize * PER_OCTAVE + within).min(BUCKETS - 1)
 }
 
 /// The longest time in a bucket, in us.
 fn longest_us(bucket: usize) -> u64 {
-    let bucket = bucket as u64;
     let octave = (bucket / PER_OCTAVE).saturating_sub(1);
-    ((bucket - octave * PER_OCTAVE + 1) << octave) - 1
+    ((bucket - octave * PER_OCTAVE + 1) as u64 * (1 << octave)) - 1
 }
 
 /// What was counted up to a moment.
@@ -70,7 +69,8 @@ pub(super) struct Totals {
 #[derive(Debug, Default, Serialize)]
 pub(crate) struct Answers {
     /// Answers by status; the statuses that none had are left out.
-    answers: BTreeMap<String, u64>,
+    #[serde(rename = "answers")]
+    by_status: BTreeMap<String, u64>,
     /// How long the faster half took at most, in us; null where nothing was answered.
     p50_us: Option<u64>,
     /// How long all but one in a hundred took at most, in us.
@@ -83,7 +83,7 @@ impl Totals {
         let by_status = names.zip(grown(&self.by_status, &before.by_status)).filter(|(_, count)| *count > 0);
         let by_time: Vec<u64> = grown(&self.by_time, &before.by_time).collect();
         Answers {
-            answers: by_status.collect(),
+            by_status: by_status.collect(),
             p50_us: percentile_us(&by_time, 50),
             p99_us: percentile_us(&by_time, 99),
         }
@@ -127,14 +127,14 @@ mod tests {
         for us in 1..=98 {
             traffic.answered(200, Duration::from_micros(us % 8));
         }
-        traffic.answered(404, Duration::from_micros(7_000));
-        traffic.answered(418, Duration::from_micros(7_000));
+        traffic.answered(404, Duration::from_millis(7));
+        traffic.answered(418, Duration::from_millis(7));
         let answers = traffic.totals().since(&before);
         let expected = [("200", 98), ("404", 1), ("other", 1)];
-        assert_eq!(answers.answers, expected.map(|(name, count)| (name.to_owned(), count)).into());
+        assert_eq!(answers.by_status, expected.map(|(name, count)| (name.to_owned(), count)).into());
         assert!(answers.p50_us.is_some_and(|us| us < 8), "{answers:?}");
         assert!(answers.p99_us.is_some_and(|us| (7_000..7_900).contains(&us)), "{answers:?}");
         let nothing = traffic.totals().since(&traffic.totals());
-        assert_eq!((nothing.answers.len(), nothing.p50_us), (0, None));
+        assert_eq!((nothing.by_status.len(), nothing.p50_us), (0, None));
     }
 }

@@ -72,7 +72,7 @@ fn told(status: &str) -> Option<Value> {
     }
 }
 
-fn header(description: &str, schema: Value) -> Value {
+fn header(description: &str, schema: &Value) -> Value {
     json!({"description": description, "schema": schema})
 }
 
@@ -114,11 +114,11 @@ fn complete_responses(path: &str, operation: &mut Map<String, Value>) {
                 } else {
                     "`Peer-Signature`: sign the request"
                 };
-                response["headers"]["WWW-Authenticate"] = header(challenge, json!({"type": "string"}));
+                response["headers"]["WWW-Authenticate"] = header(challenge, &json!({"type": "string"}));
             }
             "429" | "503" => {
                 response["headers"]["Retry-After"] =
-                    header("When to come back, in seconds", json!({"type": "integer", "minimum": 1}));
+                    header("When to come back, in seconds", &json!({"type": "integer", "minimum": 1}));
             }
             _ => {}
         }

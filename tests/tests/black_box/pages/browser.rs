@@ -1,4 +1,4 @@
-//! A headless Chromium that reaches nothing but loopback, by the WebDriver protocol.
+//! A headless Chromium that reaches nothing but loopback, by the `WebDriver` protocol.
 
 use std::io::{BufRead as _, BufReader};
 use std::process::{Child, Command, Stdio};
@@ -33,7 +33,7 @@ impl Drop for Driver {
     }
 }
 
-/// A command of `ChromeDriver` that WebDriver itself does not have.
+/// A command of `ChromeDriver` that `WebDriver` itself does not have.
 #[derive(Debug)]
 struct Extension {
     path: &'static str,
@@ -62,13 +62,12 @@ impl Browser {
             skipped("chromium", "tests/run installs it");
             return None;
         };
-        let said = BufReader::new(driver.stdout.take().expect("piped")).lines().map_while(Result::ok);
+        let mut said = BufReader::new(driver.stdout.take().expect("piped")).lines().map_while(Result::ok);
         let driver = Driver(driver);
         let port = said
-            .filter_map(|line| {
+            .find_map(|line| {
                 line.split_once("started successfully on port ").map(|(_, port)| port.to_owned())
             })
-            .next()
             .expect("the driver says its port");
         let capabilities = json!({
             "goog:chromeOptions": {"args": [
@@ -91,7 +90,7 @@ impl Browser {
         self.page.issue_cmd(Extension { path, body }).await.expect("the driver takes it")
     }
 
-    /// A command of the Chrome DevTools Protocol.
+    /// A command of the Chrome `DevTools` Protocol.
     pub(super) async fn devtools(&self, cmd: &str, params: Value) -> Value {
         self.extension("goog/cdp/execute", json!({"cmd": cmd, "params": params})).await
     }

@@ -31,9 +31,9 @@ async fn the_documentation_needs_no_network_and_what_is_tried_out_there_is_done(
     assert!(status.starts_with("200"), "{status}");
 
     assert_eq!(tracker.all_names(10), ["site/index.html"]);
-    let stats = json!({"peers": 1, "files": 1, "mappings": 1});
+    let counts = json!({"peers": 1, "files": 1, "mappings": 1});
     // They may be a second old.
-    eventually(PATIENCE, "it counts", || (tracker.get("/v1/stats").json() == stats).then_some(()));
+    eventually(PATIENCE, "it counts", || (tracker.get("/v1/stats").json() == counts).then_some(()));
     assert_eq!(browser.console().await, Vec::<String>::new());
     browser.assert_asked_only(&origin).await;
 }

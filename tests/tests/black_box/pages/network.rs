@@ -40,8 +40,8 @@ impl Network {
                 };
                 let body = json!({"peer": {"port": 4001}, "files": [file(0), file(1), file(3)]});
                 send(&Request::post("/v1/publish").header(CALLER, &caller).json(&body));
-                let wave = (f64::from(number) / 14.0).sin() * 6.0 + 8.0;
-                for _ in 0..fastrand::u32(0..3) + wave as u32 {
+                let wave = number % 90;
+                for _ in 0..fastrand::u32(0..3) + wave.min(90 - wave) / 4 {
                     send(
                         &Request::get("/v1/peers?filename=garden.example/index.html")
                             .header(CALLER, "198.51.100.9"),
