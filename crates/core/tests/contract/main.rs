@@ -1,6 +1,7 @@
 //! docs/PROTOCOL.md shows every datagram as JSON and in bytes. Here they are made, read, and held against the document.
 #![allow(clippy::unwrap_used, reason = "a test that cannot make its own sample has failed")]
 #![allow(clippy::expect_used, reason = "as above")]
+#![allow(clippy::large_types_passed_by_value, reason = "samples are made once")]
 
 mod document;
 mod legacy;

@@ -4,13 +4,15 @@ use std::rc::Rc;
 /// Bytes on a line of the document.
 const LINE_BYTES: usize = 32;
 
+/// Panics where a datagram is not read as the one that it belongs to.
+type Check = Rc<dyn Fn(&[u8])>;
+
 /// One datagram, and what it has to be read as.
 #[derive(Clone)]
 pub(crate) struct Sample {
     pub(crate) title: String,
     pub(crate) bytes: Vec<u8>,
-    /// Panics where a datagram is not read as this one.
-    pub(crate) check: Rc<dyn Fn(&[u8])>,
+    pub(crate) check: Check,
 }
 
 impl Sample {

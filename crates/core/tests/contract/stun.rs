@@ -11,9 +11,10 @@ const CHANGE_BOTH: [u8; 8] = [0x00, 0x03, 0x00, 0x04, 0, 0, 0, 6];
 
 /// The same with attributes.
 fn with(attributes: &[u8]) -> Vec<u8> {
-    let mut request = [&REQUEST[..], attributes].concat();
-    request[3] = u8::try_from(attributes.len()).unwrap();
-    request
+    let length = u16::try_from(attributes.len()).unwrap().to_be_bytes();
+    let (kind, rest) = REQUEST.split_at(2);
+    let (_, rest) = rest.split_at(2);
+    [kind, &length, rest, attributes].concat()
 }
 
 fn decode(datagram: &[u8]) -> Request<'_> {
