@@ -142,12 +142,11 @@ impl Browser {
         self.devtools("Emulation.setDeviceMetricsOverride", screen).await;
     }
 
-    /// What is seen, or the whole page, as PNG.
+    /// What is seen, or the whole page, as WebP.
     pub(super) async fn picture(&self, whole: bool) -> Vec<u8> {
-        let params = json!({"format": "png", "captureBeyondViewport": whole, "optimizeForSpeed": false});
         let size =
             "({x: 0, y: 0, scale: 1, width: innerWidth, height: document.documentElement.scrollHeight})";
-        let mut params = params;
+        let mut params = json!({"format": "webp", "quality": 90, "captureBeyondViewport": whole});
         if whole {
             params["clip"] = self.value(size).await;
         }

@@ -202,11 +202,12 @@ async fn the_keyboard_reaches_everything_and_the_operator_sees_addresses() {
     assert!(complaints.len() == 1 && complaints[0].contains("401"), "{complaints:?}");
 }
 
-/// `DASHBOARD_PICTURES=docs cargo nextest run -p black-box -E 'test(pictures)'` makes those of the documentation anew: half a
-/// minute of a small network, in light, dark and on a phone.
+/// Those of the documentation, of most of a minute of a small network:
+/// `DASHBOARD_PICTURES=docs/pictures cargo nextest run -p black-box --run-ignored only -E 'test(pictures)'`
 #[tokio::test]
-async fn pictures_of_the_page_are_made_on_demand() {
-    let Some(folder) = std::env::var_os("DASHBOARD_PICTURES") else { return };
+#[ignore = "makes pictures for people, who have to look at them"]
+async fn pictures_of_the_page_in_light_and_dark_and_on_a_phone() {
+    let folder = std::env::var_os("DASHBOARD_PICTURES").expect("DASHBOARD_PICTURES names a folder");
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(folder);
     let browser = Browser::open().await.expect("a browser");
     let (matchmaker, tracker) = both();
@@ -230,7 +231,7 @@ async fn pictures_of_the_page_are_made_on_demand() {
         browser.screen(width, height, is_phone).await;
         browser.value("scrollTo(0, 0)").await;
         let picture = browser.picture(!is_phone).await;
-        std::fs::write(folder.join(format!("{name}.png")), picture).expect("the folder is there");
+        std::fs::write(folder.join(format!("{name}.webp")), picture).expect("the folder is there");
     }
     drop((peers, clients));
 }
