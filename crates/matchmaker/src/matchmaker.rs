@@ -132,6 +132,7 @@ async fn tick(shared: Arc<Shared>, shutdown: Shutdown) -> Result<(), Failure> {
         let registrations = shared.engine.len();
         shared.metrics.registrations.set(i64::try_from(registrations).unwrap_or(i64::MAX));
         shared.metrics.v2_registrations.set(i64::try_from(shared.engine.v2_len()).unwrap_or(i64::MAX));
+        shared.metrics.set_nats(shared.engine.v2_nats());
         ticks = ticks.wrapping_add(1);
         if ticks.is_multiple_of(TICKS_PER_SUMMARY)
             && let Some(dropped) = shared.metrics.drops_since(&mut last_drops)

@@ -1,6 +1,7 @@
 use std::fmt::Write as _;
 use std::sync::atomic::AtomicU64;
 
+use peer_core::datagram::v2::NatKind;
 use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -89,6 +90,12 @@ pub(crate) struct Metrics {
     pub(crate) registrations: Gauge,
     /// Those of peers of version 2.
     pub(crate) v2_registrations: Gauge,
+    nats: Family<NatLabel, Gauge>,
+}
+
+#[derive(Debug, Clone, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct NatLabel {
+    kind: &'static str,
 }
 
 #[derive(Debug, Clone, Hash, PartialEq, Eq, EncodeLabelSet)]
@@ -130,6 +137,7 @@ impl Metrics {
             send_failures: Counter::default(),
             registrations: Gauge::default(),
             v2_registrations: Gauge::default(),
+            nats: Family::default(),
         };
         registry.register("matchmaker_sent", "Datagrams sent", metrics.sent.clone());
         registry.register(
@@ -147,7 +155,19 @@ impl Metrics {
             "Registrations of peers of version 2 kept now",
             metrics.v2_registrations.clone(),
         );
+        registry.register(
+            "matchmaker_v2_nats",
+            "Registrations of peers of version 2 kept now, by kind of the peer's NAT",
+            metrics.nats.clone(),
+        );
         metrics
+    }
+
+    pub(crate) fn set_nats(&self, counts: impl IntoIterator<Item = (NatKind, usize)>) {
+        for (kind, count) in counts {
+            let gauge = self.nats.get_or_create(&NatLabel { kind: kind.as_str() });
+            gauge.set(i64::try_from(count).unwrap_or(i64::MAX));
+        }
     }
 
     /// Adds what a thread counted, and begins its count anew.

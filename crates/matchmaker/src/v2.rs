@@ -21,7 +21,7 @@ use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::Mutex;
-use peer_core::datagram::v2::{Decoded, ErrorCode, Reply, Request};
+use peer_core::datagram::v2::{Decoded, ErrorCode, NatKind, Reply, Request};
 
 use crate::buckets::{Buckets, SharedBucket};
 use crate::engine::{Sender, part, shards_for};
@@ -117,6 +117,12 @@ impl Engine {
     /// Registrations of version 2 that are kept, with some that expired just now.
     pub fn v2_len(&self) -> usize {
         self.v2.as_ref().map_or(0, |v2| v2.peers.len())
+    }
+
+    /// The same by kind of NAT.
+    pub fn v2_nats(&self) -> impl Iterator<Item = (NatKind, usize)> {
+        let counts = self.v2.as_ref().map_or([0; NatKind::ALL.len()], |v2| v2.peers.nats());
+        NatKind::ALL.iter().copied().zip(counts)
     }
 
     /// When [`Self::resend`] has something to do, in us; `None` while nothing is due.

@@ -45,6 +45,11 @@ impl ListenAddrs {
         Ok(self)
     }
 
+    /// The first of them.
+    pub fn first(&self) -> Option<SocketAddr> {
+        self.addrs.first().copied()
+    }
+
     /// The same addresses on the port that `setting` names.
     #[must_use]
     pub fn at_port(&self, port: u16, setting: &'static Setting) -> Self {

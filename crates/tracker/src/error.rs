@@ -20,6 +20,8 @@ const RETRY_AFTER_SECS: HeaderValue = HeaderValue::from_static("1");
 const FULL_RETRY_AFTER_SECS: HeaderValue = HeaderValue::from_static("60");
 /// How one shows whose id one speaks for.
 const CHALLENGE: HeaderValue = HeaderValue::from_static("Peer-Signature");
+/// How the operator does (RFC 6750 section 3).
+const BEARER: HeaderValue = HeaderValue::from_static("Bearer");
 /// How much of a refused value goes back, in characters.
 const INPUT_MAX_CHARS: usize = 128;
 
@@ -51,6 +53,8 @@ pub(crate) enum ApiError {
     NotJson,
     /// 401: an id is named by somebody who did not show that it is his.
     Signature(BadSignature),
+    /// 401: what only the operator may ask, asked by somebody else.
+    NotOperator,
     /// 429: the peer has as many files as it may.
     TooManyFiles,
     /// 429: the file has as many peers as it may.
@@ -189,6 +193,9 @@ impl fmt::Display for ApiError {
             Self::TooMany { what, most } => write!(f, "a request has at most {most} {what}"),
             Self::NotJson => f.write_str("a body of the type application/json is wanted"),
             Self::Signature(why) => why.fmt(f),
+            Self::NotOperator => {
+                f.write_str("only the operator may ask this, with ADMIN_TOKEN as Authorization: Bearer TOKEN")
+            }
             Self::TooManyFiles => {
                 write!(f, "a peer has at most {FILES_PER_PEER_MAX} files; remove some first")
             }
@@ -220,6 +227,14 @@ pub(crate) struct InvalidBody {
     detail: Vec<FieldError>,
 }
 
+#[cfg(test)]
+impl InvalidBody {
+    /// One of a single entry, for the description of the API.
+    pub(crate) fn of(error: FieldError) -> Self {
+        Self { detail: vec![error] }
+    }
+}
+
 impl ResponseError for ApiError {
     fn status_code(&self) -> StatusCode {
         match self {
@@ -231,7 +246,7 @@ impl ResponseError for ApiError {
             Self::MethodNotAllowed(_) => StatusCode::METHOD_NOT_ALLOWED,
             Self::TooLarge(_) | Self::TooMany { .. } => StatusCode::PAYLOAD_TOO_LARGE,
             Self::NotJson => StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            Self::Signature(_) => StatusCode::UNAUTHORIZED,
+            Self::Signature(_) | Self::NotOperator => StatusCode::UNAUTHORIZED,
             Self::TooManyFiles | Self::TooManyPeers | Self::TooOften(_) => StatusCode::TOO_MANY_REQUESTS,
             Self::Unavailable | Self::TooManyListeners => StatusCode::SERVICE_UNAVAILABLE,
         }
@@ -251,6 +266,7 @@ impl ResponseError for ApiError {
             }
             // RFC 9110 section 11.6.1 wants a challenge with every 401.
             Self::Signature(_) => response.insert_header((WWW_AUTHENTICATE, CHALLENGE)),
+            Self::NotOperator => response.insert_header((WWW_AUTHENTICATE, BEARER)),
             _ => &mut response,
         };
         response.json(Refusal { detail: self.to_string() })

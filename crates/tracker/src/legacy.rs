@@ -61,6 +61,7 @@ pub(crate) fn routes(config: &mut ServiceConfig) {
 
 /// That it was done.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(example = json!({"status": "ok"}))]
 pub(crate) struct Status {
     /// `ok`; `removed` of `/peer_offline`.
     status: &'static str,
@@ -76,6 +77,7 @@ pub(crate) async fn root() -> impl Responder {
 
 /// The peers of a file.
 #[derive(ToSchema)]
+#[schema(example = json!({"filename": "site/index.html", "peers": ["198.51.100.1", "203.0.113.5"]}))]
 pub(crate) struct Peers {
     /// Its name.
     #[schema(value_type = String)]
@@ -226,6 +228,7 @@ pub(crate) async fn peer_offline(call: Call, app: Data<App>) -> Result<Json<Stat
 
 /// A page of the tracked files.
 #[derive(Serialize, ToSchema)]
+#[schema(example = json!({"files": ["site/index.html", "site/style.css"], "next": null}))]
 pub(crate) struct Files {
     /// Names in order of their bytes.
     files: Vec<String>,
@@ -237,8 +240,8 @@ pub(crate) struct Files {
 #[utoipa::path(
     get, path = "/all_trackers", operation_id = "legacy_files", tag = "legacy",
     params(
-        ("prefix" = Option<String>, Query, description = "Only names that start with this"),
-        ("limit" = Option<u16>, Query, description = "At most as many names", minimum = 1, maximum = 1000),
+        ("prefix" = Option<String>, Query, description = "Only names that start with this", example = "site/"),
+        ("limit" = Option<u16>, Query, description = "At most as many names", minimum = 1, maximum = 1000, example = 100),
         ("cursor" = Option<String>, Query, description = "The `next` of the page before"),
     ),
     responses(

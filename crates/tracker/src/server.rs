@@ -2,7 +2,7 @@
 
 use std::net::TcpListener;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use actix_web::body::MessageBody;
 use actix_web::dev::{ServiceRequest, ServiceResponse};
@@ -16,13 +16,14 @@ use service::{Failure, Shutdown};
 
 use crate::caller;
 use crate::error::ApiError;
+use crate::live::Live;
 use crate::metrics::{self, Metrics};
 use crate::operator::OperatorToken;
 use crate::proxies::TrustedProxies;
 use crate::rate::Callers;
 use crate::signature::ServerName;
 use crate::stats::LiveStats;
-use crate::{legacy, openapi, v1};
+use crate::{legacy, openapi, pages, v1};
 
 /// How long requests in flight have at shutdown, in seconds: less than the 8 that a supervisor waits, by the one
 /// that the server takes beyond it and one to spare.
@@ -44,6 +45,9 @@ pub(crate) struct App {
     /// `PEER_TTL_SECS`, as peers are told; 0 is for ever.
     pub(crate) peer_ttl_secs: u64,
     pub(crate) stats: LiveStats,
+    pub(crate) live: Live,
+    /// `redis` or `embedded`.
+    pub(crate) store_kind: &'static str,
 }
 
 /// Serves `listeners` until `shutdown`, then drains.
@@ -64,6 +68,7 @@ pub(crate) async fn serve(
             .configure(legacy::routes)
             .configure(v1::routes)
             .configure(openapi::routes)
+            .configure(pages::routes)
     })
     .client_request_timeout(HEAD_TIMEOUT)
     .keep_alive(KEEP_ALIVE)
@@ -89,6 +94,7 @@ async fn enter(
 ) -> Result<ServiceResponse<impl MessageBody>, Error> {
     let Some(app) = request.app_data::<Data<App>>().cloned() else { return next.call(request).await };
     let route = metrics::route(request.path());
+    let since = Instant::now();
     let answer = match admit(&app, &request) {
         Ok(()) => next.call(request).await,
         Err(refused) => Err(refused.into()),
@@ -98,6 +104,7 @@ async fn enter(
         Err(error) => error.as_response_error().status_code(),
     };
     app.metrics.request(route, status.as_u16());
+    app.live.traffic.answered(status.as_u16(), since.elapsed());
     answer
 }
 

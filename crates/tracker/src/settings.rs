@@ -4,12 +4,13 @@ use peer_core::limits::PEER_TTL_MAX_SECS;
 use registry::{PeerTtl, RedisRegistry};
 use service::admin::AdminAddrs;
 use service::settings::catalogue::{
-    ADMIN_TOKEN, DATA_DIR, PEER_TTL_SECS, REDIS_URL, SERVER_NAME, TRACKER_ADMIN_LISTEN, TRACKER_LISTEN,
-    TRACKER_RATE_PER_SEC, TRUSTED_PROXIES,
+    ADMIN_TOKEN, DASHBOARD_MATCHMAKER, DATA_DIR, MATCHMAKER_ADMIN_LISTEN, PEER_TTL_SECS, REDIS_URL,
+    SERVER_NAME, TRACKER_ADMIN_LISTEN, TRACKER_LISTEN, TRACKER_RATE_PER_SEC, TRUSTED_PROXIES,
 };
 use service::settings::{BadSetting, Settings};
 use service::{Flags, ListenAddrs};
 
+use crate::live::MatchmakerAdmin;
 use crate::operator::OperatorToken;
 use crate::proxies::TrustedProxies;
 use crate::rate::Rate;
@@ -38,6 +39,8 @@ pub struct TrackerSettings {
     pub(crate) server_name: Option<ServerName>,
     /// `ADMIN_TOKEN`: what the operator shows.
     pub(crate) operator: Option<OperatorToken>,
+    /// `DASHBOARD_MATCHMAKER`: whom the dashboard asks about rendezvous.
+    pub(crate) matchmaker: MatchmakerAdmin,
 }
 
 /// Which store keeps the data.
@@ -46,6 +49,26 @@ pub(crate) enum StoreSettings {
     Redis { url: String },
     /// The embedded store in a folder.
     Embedded { data_dir: PathBuf },
+}
+
+impl StoreSettings {
+    /// As it is shown.
+    pub(crate) fn kind(&self) -> &'static str {
+        match self {
+            Self::Redis { .. } => "redis",
+            Self::Embedded { .. } => "embedded",
+        }
+    }
+}
+
+/// Not set, it is where a matchmaker with the same settings has its admin listener.
+fn matchmaker(settings: &Settings) -> Result<MatchmakerAdmin, BadSetting> {
+    if let Some(chosen) = settings.optional(&DASHBOARD_MATCHMAKER)? {
+        return Ok(chosen);
+    }
+    let listen = ListenAddrs::read(settings, &MATCHMAKER_ADMIN_LISTEN)?;
+    // Port 0 is one that nobody knows.
+    Ok(MatchmakerAdmin(listen.first().filter(|addr| addr.port() != 0)))
 }
 
 impl TrackerSettings {
@@ -72,6 +95,7 @@ impl TrackerSettings {
             rate: Rate::per_sec(settings.number(&TRACKER_RATE_PER_SEC, 0, RATE_MAX_PER_SEC)?),
             server_name: settings.optional(&SERVER_NAME)?,
             operator: settings.optional(&ADMIN_TOKEN)?,
+            matchmaker: matchmaker(settings)?,
         })
     }
 

@@ -38,6 +38,13 @@ impl LiveStats {
         Ok(stats)
     }
 
+    /// Counts as of now, which those who ask within [`STATS_INTERVAL`] get too.
+    pub(crate) async fn refresh(&self, registry: &dyn Registry) -> Result<Stats, RegistryError> {
+        let stats = registry.stats().await?;
+        *self.latest.lock().await = Some((Instant::now(), stats));
+        Ok(stats)
+    }
+
     /// A place among the listeners, where one is free, for as long as it is held.
     pub(crate) fn listen(&self) -> Option<OwnedSemaphorePermit> {
         Arc::clone(&self.listeners).try_acquire_owned().ok()

@@ -9,6 +9,7 @@ use registry::{Bounds, EmbeddedRegistry, RedisRegistry, Registry, RegistryError}
 use service::admin::{self, Readiness};
 use service::{Failure, Shutdown, bind_tcp};
 
+use crate::live::{self, Live, MatchmakerAdmin};
 use crate::metrics::Metrics;
 use crate::moving;
 use crate::rate::Callers;
@@ -35,6 +36,7 @@ pub struct Tracker {
     listeners: Vec<TcpListener>,
     admin_listeners: Vec<TcpListener>,
     metrics: Arc<MetricsRegistry>,
+    matchmaker: MatchmakerAdmin,
 }
 
 impl Tracker {
@@ -42,6 +44,7 @@ impl Tracker {
     pub async fn bind(settings: TrackerSettings) -> Result<Self, Failure> {
         let listeners = bind_tcp(&settings.listen)?;
         let admin_listeners = settings.admin.bind()?;
+        let store_kind = settings.store.kind();
         let registry = open_registry(settings.store, settings.peer_ttl).await?;
         settle(&*registry).await;
         let mut metrics = MetricsRegistry::default();
@@ -54,8 +57,11 @@ impl Tracker {
             operator: settings.operator,
             peer_ttl_secs: settings.peer_ttl_secs,
             stats: LiveStats::default(),
+            live: Live::default(),
+            store_kind,
         };
-        Ok(Self { app: Data::new(app), listeners, admin_listeners, metrics: Arc::new(metrics) })
+        let metrics = Arc::new(metrics);
+        Ok(Self { app: Data::new(app), listeners, admin_listeners, metrics, matchmaker: settings.matchmaker })
     }
 
     /// Serves until `shutdown`, then drains and closes the store. A failure of any part ends the others too.
@@ -70,7 +76,7 @@ impl Tracker {
             result
         };
         let app = Data::clone(&self.app);
-        let (served, administered, swept, ()) = tokio::join!(
+        let (served, administered, swept, (), ()) = tokio::join!(
             async { ended(server::serve(self.app, self.listeners, shutdown.clone()).await) },
             async {
                 ended(
@@ -86,6 +92,7 @@ impl Tracker {
             },
             async { ended(sweep(&app, &shutdown).await) },
             forget_idle_callers(&app, &shutdown),
+            live::watch(&app, self.matchmaker, &shutdown),
         );
         registry.close().await;
         served.and(administered).and(swept)

@@ -1,11 +1,14 @@
 //! The API under `/v1`: JSON in and out.
 //!
 //! `body` reads what a POST says and who signed it, `publish` holds what a peer says about its own files, `find` what
-//! one asks about those of others, `report` what one says about another, `stats` how much there is, and `schema` how values
+//! one asks about those of others, `report` what one says about another, `stats` how much there is, `live` what goes on, `operator` what only
+//! the operator may ask, and `schema` how values
 //! are described.
 
 mod body;
 pub(crate) mod find;
+pub(crate) mod live;
+pub(crate) mod operator;
 pub(crate) mod publish;
 pub(crate) mod report;
 pub(crate) mod schema;
@@ -33,5 +36,7 @@ pub(crate) fn routes(config: &mut ServiceConfig) {
         .service(get("/v1/files", web::get().to(find::files)))
         .service(post("/v1/report", web::post().to(report::report), report::ReportBody::MAX_BYTES))
         .service(get("/v1/stats", web::get().to(stats::stats)))
-        .service(get("/v1/stats/stream", web::get().to(stats::stream)));
+        .service(get("/v1/stats/stream", web::get().to(stats::stream)))
+        .service(get("/v1/stats/live", web::get().to(live::live)))
+        .service(get("/v1/operator/peers", web::get().to(operator::peers)));
 }

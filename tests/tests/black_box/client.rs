@@ -36,7 +36,7 @@ async fn client(server: SocketAddr) -> Client {
 }
 
 /// Two clients, and the path between them as each sees it.
-async fn meet(process: &Process) -> ([Client; 2], [Path; 2]) {
+pub(crate) async fn meet(process: &Process) -> ([Client; 2], [Path; 2]) {
     let server = process.address("matchmaker");
     let (first, second) = tokio::join!(client(server), client(server));
     let target = Target::Id(second.id().unwrap());

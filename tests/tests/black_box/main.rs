@@ -28,6 +28,7 @@ mod nat;
 mod nat_matrix;
 mod openapi;
 mod ownership;
+mod pages;
 mod parameters;
 mod peerctl;
 mod redis_outage;

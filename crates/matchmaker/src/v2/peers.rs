@@ -87,6 +87,18 @@ impl Peers {
         self.shards.iter().map(|shard| shard.lock().len()).sum()
     }
 
+    /// The same by kind of NAT, as in [`NatKind::ALL`].
+    pub(super) fn nats(&self) -> [usize; NatKind::ALL.len()] {
+        let mut all = [0; NatKind::ALL.len()];
+        for shard in &self.shards {
+            let of_shard = shard.lock().nats();
+            for (count, more) in all.iter_mut().zip(of_shard) {
+                *count += more;
+            }
+        }
+        all
+    }
+
     /// A number as a hash that nobody outside can foresee.
     pub(super) fn mix(&self, number: u128) -> u64 {
         self.hasher.hash_one(number)

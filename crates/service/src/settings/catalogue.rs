@@ -91,6 +91,13 @@ pub static ADMIN_TOKEN: Setting = Setting {
     meaning: "Token of the operator, 16 to 256 visible ASCII characters, sent as Authorization: Bearer TOKEN: his word \
               alone takes a peer from everybody. Not set, nobody is the operator.",
 };
+/// `DASHBOARD_MATCHMAKER`
+pub static DASHBOARD_MATCHMAKER: Setting = setting(
+    "DASHBOARD_MATCHMAKER",
+    "",
+    "Admin listener of the matchmaker that the tracker's /dashboard tells of, ADDRESS:PORT, or off. Not set, it is the \
+     first address of MATCHMAKER_ADMIN_LISTEN; where nobody answers there, the page says so.",
+);
 /// `MAX_CLIENTS`
 pub static MAX_CLIENTS: Setting = setting(
     "MAX_CLIENTS",
@@ -207,6 +214,7 @@ pub static CATALOGUE: &[&Setting] = &[
     &TRACKER_RATE_PER_SEC,
     &SERVER_NAME,
     &ADMIN_TOKEN,
+    &DASHBOARD_MATCHMAKER,
     &MATCHMAKER_LISTEN,
     &MATCHMAKER_ADMIN_LISTEN,
     &MAX_CLIENTS,

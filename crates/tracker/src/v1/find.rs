@@ -58,6 +58,7 @@ impl From<Holder> for FoundPeer {
 
 /// The peers of a file.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(example = json!({"filename": "site/index.html", "total": 1, "peers": [{"ip": "203.0.113.5", "port": 4001, "id": null, "hash": "d41d8cd98f00b204e9800998ecf8427e", "size": 0, "last_seen": 1_764_000_000, "online": null}]}))]
 pub(crate) struct FoundFile {
     /// Its name.
     filename: String,
@@ -68,7 +69,7 @@ pub(crate) struct FoundFile {
 }
 
 impl FoundFile {
-    fn new(file: &FileName, found: Holders) -> Self {
+    pub(super) fn new(file: &FileName, found: Holders) -> Self {
         let peers = found.holders.into_iter().map(FoundPeer::from).collect();
         Self { filename: file.to_string(), total: found.total, peers }
     }
@@ -99,8 +100,8 @@ impl FromStr for Exclude {
     get, path = "/v1/peers", tag = "files",
     params(
         ("filename" = String, Query, description = "Name of the file", min_length = 1, max_length = 1024, pattern = r"^(?!/)(?!(?:.*/)?\.{1,2}(?:/|$))[^\\\u0000-\u001f\u007f-\u009f]+$", example = "site/index.html"),
-        ("hash" = Option<String>, Query, description = "Only peers that claim this hash", pattern = "^[A-Za-z0-9+/=_:.-]{1,128}$"),
-        ("limit" = Option<u16>, Query, description = "At most as many peers", minimum = 1, maximum = 200),
+        ("hash" = Option<String>, Query, description = "Only peers that claim this hash", pattern = "^[A-Za-z0-9+/=_:.-]{1,128}$", example = "d41d8cd98f00b204e9800998ecf8427e"),
+        ("limit" = Option<u16>, Query, description = "At most as many peers", minimum = 1, maximum = 200, example = 50),
         ("exclude" = Option<String>, Query, description = "Addresses and ids to leave out, separated by commas, at most 200; the pattern has IPv4 only", max_length = 2000, pattern = r"^(?:(?:(?:[1-9]|[1-9]\d|1\d\d|2[01]\d|22[0-3])(?:\.(?:\d|[1-9]\d|1\d\d|2[0-4]\d|25[0-5])){3}|[A-Za-z0-9_-]{42}[AEIMQUYcgkosw048])(?:,(?:(?:[1-9]|[1-9]\d|1\d\d|2[01]\d|22[0-3])(?:\.(?:\d|[1-9]\d|1\d\d|2[0-4]\d|25[0-5])){3}|[A-Za-z0-9_-]{42}[AEIMQUYcgkosw048]))*)?$", example = "203.0.113.5"),
     ),
     responses(
@@ -144,6 +145,7 @@ impl Body for LookupBody {
 
 /// The peers of each of several files.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(example = json!({"files": [{"filename": "site/index.html", "total": 1, "peers": [{"ip": "203.0.113.5", "port": 4001, "id": null, "hash": "d41d8cd98f00b204e9800998ecf8427e", "size": 0, "last_seen": 1_764_000_000, "online": null}]}]}))]
 pub(crate) struct LookupAnswer {
     /// In the order in which they were asked for.
     files: Vec<FoundFile>,
@@ -151,7 +153,7 @@ pub(crate) struct LookupAnswer {
 
 /// The peers of a page and of all that it links to, up to 200 files at once.
 #[utoipa::path(
-    post, path = "/v1/lookup", tag = "files", request_body = LookupBody,
+    post, path = "/v1/lookup", tag = "files", request_body(content = LookupBody, example = json!({"filenames": ["site/index.html", "site/style.css"], "limit": 10})),
     responses(
         (status = 200, description = "The peers of each file", body = LookupAnswer),
         (status = 401, description = "A signature is not good", body = Refusal),
@@ -188,6 +190,7 @@ struct ListedFile {
 
 /// A page of a listing.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(example = json!({"files": [{"filename": "site/index.html", "peers": 1}], "next": null}))]
 pub(crate) struct Listing {
     /// In order of the bytes of their names.
     files: Vec<ListedFile>,
@@ -200,7 +203,7 @@ pub(crate) struct Listing {
     get, path = "/v1/files", tag = "files",
     params(
         ("prefix" = Option<String>, Query, description = "Only names that start with this", example = "site/"),
-        ("limit" = Option<u16>, Query, description = "At most as many files", minimum = 1, maximum = 1000),
+        ("limit" = Option<u16>, Query, description = "At most as many files", minimum = 1, maximum = 1000, example = 100),
         ("cursor" = Option<String>, Query, description = "The `next` of the page before"),
     ),
     responses(

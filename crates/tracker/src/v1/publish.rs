@@ -109,6 +109,7 @@ impl PublishedAnswer {
 
 /// What became of a publish.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(example = json!({"files": [{"filename": "site/index.html", "accepted": true}, {"filename": "../up.html", "accepted": false, "reason": "a segment of a file name may not be '..'"}], "ttl": 3600, "keepalive": 1800}))]
 pub(crate) struct PublishAnswer {
     /// Each file, in order.
     files: Vec<PublishedAnswer>,
@@ -140,7 +141,10 @@ impl Life {
 /// Each file is accepted or refused on its own. Without an id the mappings belong to the caller's address; with one, and
 /// a `Peer-Signature` header, to the id, wherever it calls from.
 #[utoipa::path(
-    post, path = "/v1/publish", tag = "peers", request_body = PublishBody,
+    post, path = "/v1/publish", tag = "peers", request_body(
+        content = PublishBody,
+        example = json!({"peer": {"port": 4001}, "files": [{"filename": "site/index.html", "hash": "d41d8cd98f00b204e9800998ecf8427e", "size": 0}], "ttl": 3600}),
+    ),
     params(("Peer-Signature" = Option<String>, Header, description = "`id=ID, time=SECONDS, sig=SIGNATURE`, where an id speaks")),
     responses(
         (status = 200, description = "What became of each file", body = PublishAnswer),
@@ -247,7 +251,7 @@ impl Body for UnpublishBody {
 ///
 /// Either `files` or `"all": true` is given. Names that were not published do no harm.
 #[utoipa::path(
-    post, path = "/v1/unpublish", tag = "peers", request_body = UnpublishSchema,
+    post, path = "/v1/unpublish", tag = "peers", request_body(content = UnpublishSchema, example = json!({"files": ["site/index.html"]})),
     params(("Peer-Signature" = Option<String>, Header, description = "`id=ID, time=SECONDS, sig=SIGNATURE`, where an id speaks")),
     responses(
         (status = 200, description = "Withdrawn", body = Status),
@@ -317,6 +321,7 @@ impl Body for HeartbeatBody {
 
 /// Whether a peer is there.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(example = json!({"alive": true, "ttl": 3600, "keepalive": 1800}))]
 pub(crate) struct HeartbeatAnswer {
     /// False when the peer has nothing published, or was silent for too long: it has to publish again.
     alive: bool,
@@ -329,7 +334,7 @@ pub(crate) struct HeartbeatAnswer {
 /// A peer with an id is from now on where this came from. It also brings back what was withheld after reports, when its wait is
 /// over.
 #[utoipa::path(
-    post, path = "/v1/heartbeat", tag = "peers", request_body(content = HeartbeatBody, description = "May be left out"),
+    post, path = "/v1/heartbeat", tag = "peers", request_body(content = HeartbeatBody, description = "May be left out", example = json!({"ttl": 3600})),
     params(("Peer-Signature" = Option<String>, Header, description = "`id=ID, time=SECONDS, sig=SIGNATURE`, where an id speaks")),
     responses(
         (status = 200, description = "Whether the peer is there", body = HeartbeatAnswer),

@@ -67,7 +67,10 @@ impl Body for ReportBody {
 /// different networks said so within ten minutes, or when the operator does. A publish or heartbeat of the
 /// peer after that brings it back: at once the first time, after a growing wait each further time.
 #[utoipa::path(
-    post, path = "/v1/report", tag = "files", request_body = ReportSchema,
+    post, path = "/v1/report", tag = "files", request_body(
+        content = ReportSchema,
+        example = json!({"ip": "203.0.113.5", "filename": "site/index.html", "reason": "timed out"}),
+    ),
     responses(
         (status = 200, description = "Taken note of", body = Status),
         (status = 401, description = "A signature is not good", body = Refusal),

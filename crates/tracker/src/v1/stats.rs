@@ -4,7 +4,7 @@ use std::convert::Infallible;
 
 use actix_web::HttpResponse;
 use actix_web::web::{Bytes, Data, Json};
-use futures_util::stream;
+use futures_util::stream::{self, Stream};
 use registry::Stats;
 use serde::Serialize;
 use service::Shutdown;
@@ -16,6 +16,7 @@ use crate::stats::STATS_INTERVAL;
 
 /// Counts of the whole service.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(example = json!({"peers": 2, "files": 3, "mappings": 4}))]
 pub(crate) struct StatsAnswer {
     /// Peers that have at least one file.
     peers: u64,
@@ -50,7 +51,7 @@ pub(crate) async fn stats(app: Data<App>) -> Result<Json<StatsAnswer>, ApiError>
 #[utoipa::path(
     get, path = "/v1/stats/stream", tag = "service",
     responses(
-        (status = 200, description = "Events until either side ends", content_type = "text/event-stream", body = String),
+        (status = 200, description = "Events until either side ends", content_type = "text/event-stream", body = String, example = "event: stats\ndata: {\"peers\":2,\"files\":3,\"mappings\":4}\n\n"),
         (status = 429, description = "The caller asks too often", body = Refusal),
         (status = 503, description = "As many listen as may", body = Refusal),
     )
@@ -68,12 +69,17 @@ pub(crate) async fn stream(app: Data<App>, shutdown: Data<Shutdown>) -> Result<H
             let event = event(&app).await;
             Some((Ok::<_, Infallible>(event), (app, shutdown, ticks, place)))
         });
-    Ok(HttpResponse::Ok()
+    Ok(event_stream(events))
+}
+
+/// An answer of server-sent events.
+pub(super) fn event_stream(events: impl Stream<Item = Result<Bytes, Infallible>> + 'static) -> HttpResponse {
+    HttpResponse::Ok()
         .content_type("text/event-stream")
         .insert_header(("Cache-Control", "no-cache"))
         // nginx would keep the events back otherwise.
         .insert_header(("X-Accel-Buffering", "no"))
-        .streaming(Box::pin(events)))
+        .streaming(Box::pin(events))
 }
 
 async fn event(app: &App) -> Bytes {

@@ -19,6 +19,8 @@ pub(super) struct Table {
     by_addr: HashTable<Slot>,
     networks: HashTable<Members>,
     all: List,
+    /// Records by kind of NAT, as in [`NatKind::ALL`].
+    nats: [usize; NatKind::ALL.len()],
     most: usize,
     hasher: RandomState,
 }
@@ -38,6 +40,7 @@ impl Table {
             by_addr: HashTable::new(),
             networks: HashTable::new(),
             all: List::EMPTY,
+            nats: [0; NatKind::ALL.len()],
             most: most as usize,
             hasher,
         }
@@ -45,6 +48,11 @@ impl Table {
 
     pub(super) fn len(&self) -> usize {
         self.records.len()
+    }
+
+    /// Records by kind of NAT, as in [`NatKind::ALL`].
+    pub(super) fn nats(&self) -> [usize; NatKind::ALL.len()] {
+        self.nats
     }
 
     /// The live peer at `addr`.
@@ -134,7 +142,9 @@ impl Table {
         if let Some(slot) = self.live(addr, now_us)
             && let Some(record) = self.records.get_mut(slot as usize)
         {
-            record.nat = nat;
+            let before = std::mem::replace(&mut record.nat, nat);
+            self.count(before, usize::saturating_sub);
+            self.count(nat, usize::saturating_add);
         }
     }
 
@@ -174,6 +184,7 @@ impl Table {
         }
         let slot = self.records.insert(Record::new(from, registration.via, now_us));
         let slot = Slot::try_from(slot).map_err(|_| ())?;
+        self.count(NatKind::Unknown, usize::saturating_add);
         self.all.link_newest(&mut self.records, Order::All, slot);
         self.join(slot, from.ip());
         let (hash, records, hasher) = (self.hasher.hash_one(from), &self.records, &self.hasher);
@@ -225,7 +236,14 @@ impl Table {
             entry.remove();
         }
         let record = self.records.try_remove(slot as usize)?;
+        self.count(record.nat, usize::saturating_sub);
         Some(Gone { addr, id: record.id })
+    }
+
+    fn count(&mut self, nat: NatKind, change: fn(usize, usize) -> usize) {
+        if let Some(count) = self.nats.get_mut(nat as usize) {
+            *count = change(*count, 1);
+        }
     }
 
     fn live(&self, addr: SocketAddr, now_us: u64) -> Option<Slot> {

@@ -159,6 +159,8 @@ fn a_probe_from_the_same_address_is_of_an_easy_nat_and_from_another_of_a_hard_on
     let elsewhere = "198.51.100.7:60000";
     let hard = (Outcome::V2Probed, nat(elsewhere, NatKind::Hard));
     assert_eq!(probe(&mut bench, elsewhere, ALT_PORT, of_b, B), hard);
+    let nats: Vec<_> = bench.engine.v2_nats().collect();
+    assert_eq!(nats, [(NatKind::Easy, 1), (NatKind::Hard, 1), (NatKind::Unknown, 0)]);
     // What comes to the main port, or by the other family, tells nothing and changes nothing.
     let unknown = (Outcome::V2Probed, nat(A, NatKind::Unknown));
     assert_eq!(probe(&mut bench, A, MAIN_PORT, of_a, A), unknown);

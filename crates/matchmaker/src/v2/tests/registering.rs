@@ -132,6 +132,7 @@ fn a_registration_lives_120_seconds_and_takes_its_id_with_it() {
     bench.wait_ms(300_000);
     bench.engine.tick(bench.now_us);
     assert_eq!(bench.engine.v2_len(), 0);
+    assert!(bench.engine.v2_nats().all(|(_, count)| count == 0));
 }
 
 #[test]
