@@ -115,7 +115,10 @@ impl NodesConnection {
     /// This node is gone.
     pub async fn leave(&self, this: &Node) -> Result<(), RegistryError> {
         let mut pipe = pipe();
-        pipe.zrem(keys::nodes(), this.to_string());
+        // In either form: it may not have come to say yet that it is about to end.
+        for leaving in [false, true] {
+            pipe.zrem(keys::nodes(), Node { leaving, ..this.clone() }.to_string());
+        }
         self.query(&pipe).await.map(drop)
     }
 
