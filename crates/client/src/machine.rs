@@ -56,6 +56,8 @@ pub struct Settings {
 #[derive(Debug)]
 pub struct Machine {
     server: SocketAddr,
+    /// The one before it, which may still have something to say of what it was asked.
+    former: Option<SocketAddr>,
     identity: Option<Identity>,
     lan: LanAddrs,
     out: Outbox,
@@ -80,6 +82,7 @@ impl Machine {
         let Settings { server, identity, lan } = settings;
         Self {
             server,
+            former: None,
             identity,
             lan,
             out: Outbox::new(seed),

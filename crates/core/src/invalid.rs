@@ -46,6 +46,9 @@ pub enum Invalid {
     /// The text is no id of a peer.
     #[error("an id is an Ed25519 public key as 43 characters of base64url without padding")]
     PeerId,
+    /// The text names no node.
+    #[error("a node is 16 digits of lower-case hex")]
+    NodeId,
     /// The text is no signature.
     #[error("a signature is an Ed25519 signature as 86 characters of base64url without padding")]
     PeerSignature,

@@ -15,6 +15,9 @@
 //! | `p2p:{p:OWNER}:reports:NAME` | sorted set | member network that reported the file (no name: all), score time in ms | [`Expiry::Report`] |
 //! | `p2p:{r:ADDRESS}:hidden` | sorted set | member `OWNER` or `OWNER NAME` that this reporter does not see, score time in ms | [`Expiry::Report`] |
 //! | `p2p:{a:ADDRESS}:ids` | sorted set | member id that was at the address, score time in ms | [`Expiry::Index`] |
+//! | `p2p:{p:OWNER}:homes` | sorted set | member `KIND NODE`: a matchmaker that hears the peer, score time in ms when it said so last | [`Expiry::Home`] |
+//! | `p2p:{nodes}:alive` | sorted set | member `NODE + ADDRESS:PORT,…` (`-` in place of `+`: about to end) of each matchmaker that meets others, score time in ms when it was last there | [`Expiry::Nodes`] |
+//! | `p2p:{nodes}:tokens` | hash | fields `current`, `next`, `previous`: keys of tokens in hex; `made`: time in ms | never |
 //! | `p2p:{due:SHARD}` | sorted set | member owner with files, score time in ms when the sweep looks at it next | never: emptied by the sweep |
 //! | `p2p:{due:SHARD}:mappings` | string | how many files the peers of the shard have together | never |
 //! | `p2p:{names:SHARD}` | sorted set | file names in order, score 0 | never: emptied with the last mapping |
@@ -22,9 +25,12 @@
 //! | `p2p:recount` | string | that a tracker counts the mappings anew | minutes |
 //! | `p2p:imported` | string | that the original's keys were taken over | never |
 
+//!
+//! Matchmakers tell each other of connects by channels, `p2p:node:NODE` for what goes to one.
+
 use std::fmt::Display;
 
-use crate::{FileName, Owner, Peer};
+use crate::{FileName, NodeId, Owner, Peer};
 
 /// Shards of the two sets that span all peers and all files, so that no single key grows with the whole service.
 pub const SHARDS: u16 = 16;
@@ -39,6 +45,10 @@ pub enum Expiry {
     Index,
     /// [`crate::limits::REPORT_SECS`].
     Report,
+    /// [`crate::limits::HOME_MS`].
+    Home,
+    /// Ten times [`crate::limits::NODE_MS`]; members of it after one.
+    Nodes,
     /// [`crate::limits::WITHHELD_WAIT_MAX_SECS`].
     Strikes,
     /// Never; something else empties it.
@@ -94,6 +104,26 @@ pub fn hidden(reporter: Peer) -> String {
 /// The peers with an id that are, or lately were, at an address.
 pub fn ids_at(address: Peer) -> String {
     format!("p2p:{{a:{address}}}:ids")
+}
+
+/// Which matchmakers hear a peer.
+pub fn peer_homes(owner: Owner) -> String {
+    format!("p2p:{{p:{owner}}}:homes")
+}
+
+/// The matchmakers that meet others.
+pub fn nodes() -> &'static str {
+    "p2p:{nodes}:alive"
+}
+
+/// What their tokens are made with.
+pub fn token_keys() -> &'static str {
+    "p2p:{nodes}:tokens"
+}
+
+/// The channel of what is told to one of them.
+pub fn node_channel(node: NodeId) -> String {
+    format!("p2p:node:{node}")
 }
 
 /// When the sweep looks at which peer, for the shard of `owner`.
@@ -194,6 +224,9 @@ mod tests {
             (peer_reports(owner, None), Expiry::Report),
             (hidden(peer), Expiry::Report),
             (ids_at(peer), Expiry::Index),
+            (peer_homes(id), Expiry::Home),
+            (nodes().to_owned(), Expiry::Nodes),
+            (token_keys().to_owned(), Expiry::Never),
             (due_of(owner), Expiry::Never),
             (mappings_of(owner), Expiry::Never),
             (names_of(&file), Expiry::Never),
@@ -212,6 +245,9 @@ mod tests {
             "p2p:{p:203.0.113.5}:reports: Report",
             "p2p:{r:203.0.113.5}:hidden Report",
             "p2p:{a:203.0.113.5}:ids Index",
+            "p2p:{p:PUAXw-hDiVqStwqnTRt-vJyYLM8uxJaMwM1V8Sr0Zgw}:homes Home",
+            "p2p:{nodes}:alive Nodes",
+            "p2p:{nodes}:tokens Never",
             "p2p:{due:02} Never",
             "p2p:{due:02}:mappings Never",
             "p2p:{names:00} Never",

@@ -106,6 +106,22 @@ pub const V2_START_MAX_MS: u16 = 1_000;
 /// From one punch to the next, in milliseconds.
 pub const V2_INTERVAL_MS: u16 = 100;
 
+/// How long Redis knows that a matchmaker hears a peer, in milliseconds, after that last said so: while it hears the peer it
+/// does so once in [`HOME_RENEW_MS`], so that this covers the time to live of a registration.
+pub const HOME_MS: u64 = REGISTRATION_TTL_MS + HOME_RENEW_MS;
+
+/// How often a matchmaker says again whom it hears, in milliseconds.
+pub const HOME_RENEW_MS: u64 = 40_000;
+
+/// How long a matchmaker counts as there after its last word, in milliseconds.
+pub const NODE_MS: u64 = 10_000;
+
+/// Most matchmakers that meet each other.
+pub const NODES_MAX: usize = 1_024;
+
+/// Largest message from one matchmaker to another, in bytes.
+pub const NODE_MESSAGE_MAX_BYTES: usize = 512;
+
 const _: () = assert!(V2_PADDED_BYTES < V2_DATAGRAM_MAX_BYTES);
 const _: () = assert!((V2_KEEPALIVE_SECS as u64) * 1_000 < V2_COLD_MS && V2_COLD_MS < REGISTRATION_TTL_MS);
 const _: () = assert!(REGISTRATION_TTL_MS < V2_TOKEN_TTL_MS);

@@ -5,6 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use parking_lot::Mutex;
 use peer_core::Peer;
+use peer_core::datagram::v2::{PunchKey, Target as V2Target};
 use peer_core::datagram::{Malformed, Reply, Request};
 use peer_core::limits::REGISTRATION_TTL_MS;
 use peer_core::stun::is_stun;
@@ -12,9 +13,11 @@ use peer_core::stun::is_stun;
 use crate::buckets::SharedBucket;
 use crate::endpoints::Endpoints;
 use crate::limits::Legacy;
+use crate::nodes::asks::{Asker, NewAsk};
+use crate::nodes::{ELSEWHERE_BYTES, Nodes};
 use crate::outbox::{Outbox, Via};
 use crate::outcome::Outcome;
-use crate::registrations::{Registrations, Room, Target};
+use crate::registrations::{Kept, Registrations, Room, Target};
 use crate::shard::Shard;
 use crate::stun::{BadPair, Stun, StunSettings};
 use crate::v2::{PeerView, V2};
@@ -57,6 +60,7 @@ pub struct Engine {
     endpoints: Endpoints,
     stun: Option<Stun>,
     pub(crate) v2: Option<V2>,
+    pub(crate) nodes: Option<Nodes>,
 }
 
 impl Engine {
@@ -79,6 +83,7 @@ impl Engine {
             endpoints: Endpoints::default(),
             stun: None,
             v2: None,
+            nodes: None,
         }
     }
 
@@ -179,7 +184,10 @@ impl Engine {
         drop(shard);
         // It is true where it is not kept, too.
         out.push(sender.reply_to, sender.via, Reply::YourAddr(sender.from));
-        if kept { Outcome::Registered } else { Outcome::TableFull }
+        if kept == Kept::Anew {
+            self.legacy_arrived(now_us, sender.from, out);
+        }
+        if kept == Kept::No { Outcome::TableFull } else { Outcome::Registered }
     }
 
     /// An error message: one answer to the sender.
@@ -222,9 +230,15 @@ impl Engine {
             }
             None => out.push(sender.reply_to, sender.via, Reply::NotFound { target: text }),
         }
+        let elsewhere = match (&found, target) {
+            (None, Some(ip)) if ip != sender.from.ip() => self.linked_nodes().map(|nodes| (nodes, ip)),
+            _ => None,
+        };
         // What it costs is known only now, and whether it may cost so much is asked before anything is sent.
-        let sent = out.bytes_len() - start;
+        let sent = out.bytes_len() - start + if elsewhere.is_some() { ELSEWHERE_BYTES } else { 0 };
+        let mut registered = false;
         let admitted = self.admit(now_us, sender, target, sent).and_then(|admitted| {
+            registered = admitted.registered;
             let asked = match &found {
                 Some(Found::Legacy(peer)) => self.may_be_asked(now_us, peer.addr.ip(), admitted),
                 Some(Found::V2(peer)) => self.v2_peer_may_be_asked(now_us, peer.addr, admitted),
@@ -239,7 +253,20 @@ impl Engine {
                 }
                 Outcome::Matched
             }
-            Ok(()) => Outcome::NotFound,
+            Ok(()) => {
+                let Some((nodes, ip)) = elsewhere else { return Outcome::NotFound };
+                out.truncate(queued, start);
+                let asker = Asker::Legacy { from: sender.from, text: text.into(), registered };
+                let new = NewAsk {
+                    key: PunchKey::from_bytes([0; 16]),
+                    asker,
+                    target: V2Target::Ip(ip),
+                    reply_to: sender.reply_to,
+                    via: sender.via,
+                    repeat: self.hash_of(&(sender.from, ip)),
+                };
+                self.seek(nodes, now_us, new, [Outcome::Sought, Outcome::Sought, Outcome::SeekLimit], out)
+            }
             Err(refused) => {
                 out.truncate(queued, start);
                 refused
@@ -261,7 +288,7 @@ impl Engine {
     }
 
     /// Whoever was heard last at `ip`, of either version.
-    fn find_newest(&self, now_us: u64, ip: IpAddr) -> Option<Found> {
+    pub(crate) fn find_newest(&self, now_us: u64, ip: IpAddr) -> Option<Found> {
         let legacy = self.find(now_us, ip);
         let Some(peer) = self.newest_v2(now_us, ip) else { return legacy.map(Found::Legacy) };
         let hash = self.hash(ip);
@@ -272,7 +299,25 @@ impl Engine {
         }
     }
 
-    fn hash(&self, ip: IpAddr) -> u64 {
+    /// A number for anything, which nobody outside can foresee.
+    pub(crate) fn hash_of(&self, what: &impl std::hash::Hash) -> u64 {
+        self.hasher.hash_one(what)
+    }
+
+    /// The shards, for whoever goes through all of them.
+    pub(crate) fn shards(&self) -> &[Mutex<Shard>] {
+        &self.shards
+    }
+
+    /// The legacy peer at `ip` is elsewhere now.
+    pub(crate) fn forget_legacy(&self, ip: IpAddr) {
+        let hash = self.hash(ip);
+        if let Some(mut shard) = self.shard(hash) {
+            shard.registrations.forget(hash, ip, |ip| self.hash(ip));
+        }
+    }
+
+    pub(crate) fn hash(&self, ip: IpAddr) -> u64 {
         self.hasher.hash_one(ip)
     }
 
@@ -304,11 +349,20 @@ pub(crate) struct Sender {
     pub(crate) bytes: usize,
 }
 
-/// Whom a legacy connect found.
+/// Whom a connect found.
 #[expect(clippy::large_enum_variant, reason = "a box would be an allocation for each connect")]
-enum Found {
+pub(crate) enum Found {
     Legacy(Target),
     V2(PeerView),
+}
+
+impl Found {
+    pub(crate) fn addr(&self) -> SocketAddr {
+        match self {
+            Self::Legacy(peer) => peer.addr,
+            Self::V2(peer) => peer.addr,
+        }
+    }
 }
 
 /// Parts of a state with room for `max_clients` registrations.

@@ -2,13 +2,16 @@ use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use peer_core::NodeId;
 use prometheus_client::registry::Registry;
-use service::admin::{self, log_listening};
+use service::admin::{self, Ready, log_listening};
 use service::settings::catalogue::{MATCHMAKER_ALT_PORT, MATCHMAKER_STUN_OTHER, MATCHMAKER_TOKEN_KEY};
 use service::{Failure, ListenAddrs, Shutdown, bind_udp};
 use socket2::SockRef;
 
 use crate::metrics::Metrics;
+use crate::nodes::link::{self, Link};
+use crate::nodes::{NodeMetrics, drain};
 use crate::settings::MatchmakerSettings;
 use crate::socket::{self, Listener, Shared};
 use crate::{Endpoints, Engine, TokenKeys, V2Settings};
@@ -34,6 +37,10 @@ pub struct Matchmaker {
     mains: usize,
     admin_listeners: Vec<TcpListener>,
     metrics: Arc<Registry>,
+    /// What speaks with the Redis that nodes share, where there is one.
+    link: Option<Link>,
+    /// How long it serves on after it was told to end, where others go on.
+    drain: Duration,
 }
 
 impl Matchmaker {
@@ -50,15 +57,12 @@ impl Matchmaker {
         let addrs: Vec<SocketAddr> = listeners.iter().map(Listener::addr).collect();
         let (main, alt) = addrs.split_at(mains);
         let (start, epoch) = (Instant::now(), SystemTime::now().duration_since(UNIX_EPOCH));
+        let random = |error: getrandom::Error| Failure::run(MATCHMAKER_TOKEN_KEY.name, error);
+        let first_keys = settings.token_keys.map_or_else(TokenKeys::random, Ok).map_err(random)?;
         let v2 = V2Settings {
             max_clients: settings.max_clients,
             legacy: settings.legacy,
-            keys: match settings.token_keys {
-                Some(keys) => keys,
-                None => {
-                    TokenKeys::random().map_err(|error| Failure::run(MATCHMAKER_TOKEN_KEY.name, error))?
-                }
-            },
+            keys: first_keys,
             epoch_ms: epoch.map_or(0, |epoch| u64::try_from(epoch.as_millis()).unwrap_or(0)),
         };
         let mut engine = Engine::new(settings.max_clients, settings.legacy)
@@ -68,9 +72,23 @@ impl Matchmaker {
             engine = engine.with_stun(stun).map_err(|bad| Failure::run(MATCHMAKER_STUN_OTHER.name, bad))?;
         }
         let admin_listeners = settings.admin.bind()?;
-        let mut metrics = Registry::default();
-        let shared = Shared { listeners, engine, metrics: Metrics::register(&mut metrics), start };
-        Ok(Self { shared: Arc::new(shared), mains, admin_listeners, metrics: Arc::new(metrics) })
+        let mut registry = Registry::default();
+        let metrics = Metrics::register(&mut registry);
+        let (nodes, link) = match &settings.nodes {
+            Some(nodes) => {
+                let id = NodeId::from_bits(getrandom::u64().map_err(random)?);
+                engine = engine.with_nodes(id);
+                let node_metrics = NodeMetrics::register(&mut registry);
+                let public = nodes.public_or(main);
+                let own_keys = settings.token_keys;
+                let ends = link::queues(id, nodes.clone(), public, own_keys, node_metrics).map_err(random)?;
+                (Some(ends.0), Some(ends.1))
+            }
+            None => (None, None),
+        };
+        let drain = settings.nodes.as_ref().map_or(Duration::ZERO, |nodes| nodes.drain);
+        let shared = Arc::new(Shared { listeners, engine, metrics, start, nodes, first_keys });
+        Ok(Self { shared, mains, admin_listeners, metrics: Arc::new(registry), link, drain })
     }
 
     /// The addresses that are bound on main ports.
@@ -78,9 +96,23 @@ impl Matchmaker {
         self.shared.listeners.iter().take(self.mains).map(Listener::addr).collect()
     }
 
-    /// Serves until `shutdown`. A failure of any part ends the others too.
+    /// Serves until `shutdown`, and where there are other nodes until its peers have moved there. A failure of any part ends
+    /// the others too.
     pub async fn run(self, shutdown: Shutdown) -> Result<(), Failure> {
         let mut parts = tokio::task::JoinSet::new();
+        let told = shutdown;
+        let shutdown = if self.link.is_some() { Shutdown::new() } else { told.clone() };
+        if let Some(link) = self.link {
+            let (shared, stop, drain) = (Arc::clone(&self.shared), shutdown.clone(), self.drain);
+            // A thread of its own: however long Redis takes, it takes nothing of the sockets' time.
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+            let runtime = runtime.map_err(|error| Failure::run("runtime", error))?;
+            parts.spawn_blocking(move || {
+                runtime.block_on(link.run(shared, stop));
+                Ok(())
+            });
+            parts.spawn(drain::drain(Arc::clone(&self.shared), told, shutdown.clone(), drain));
+        }
         for (index, listener) in self.shared.listeners.iter().enumerate() {
             let service = if index < self.mains { "matchmaker" } else { "matchmaker-alt" };
             log_listening(service, Some(listener.addr()));
@@ -91,8 +123,7 @@ impl Matchmaker {
             }
         }
         parts.spawn(tick(Arc::clone(&self.shared), shutdown.clone()));
-        // Nothing but the sockets is needed, and they are bound.
-        let ready: admin::Readiness = Arc::new(|| Ok(()));
+        let ready = readiness(&self.shared);
         parts.spawn(admin::serve(
             "matchmaker-admin",
             self.admin_listeners,
@@ -108,6 +139,18 @@ impl Matchmaker {
         }
         result
     }
+}
+
+/// Nothing but the sockets is needed, and they are bound. Where other nodes cannot be reached, it is said.
+fn readiness(shared: &Arc<Shared>) -> admin::Readiness {
+    let shared = Arc::clone(shared);
+    Arc::new(move || match &shared.nodes {
+        Some(nodes) if nodes.is_leaving() => Err("peers are told to move to other nodes".to_owned()),
+        Some(nodes) if !nodes.is_linked() => {
+            Ok(Ready::Degraded("no connection to Redis: peers of other nodes cannot be reached".to_owned()))
+        }
+        _ => Ok(Ready::Fully),
+    })
 }
 
 /// Sockets on all of `addrs`, `threads` for each address.

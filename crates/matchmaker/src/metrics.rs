@@ -11,7 +11,7 @@ use prometheus_client::registry::Registry;
 use crate::Outcome;
 
 /// Every outcome with its label.
-const OUTCOMES: [(Outcome, &str); 44] = [
+const OUTCOMES: [(Outcome, &str); 47] = [
     (Outcome::Registered, "registered"),
     (Outcome::Matched, "matched"),
     (Outcome::NotFound, "not_found"),
@@ -56,6 +56,9 @@ const OUTCOMES: [(Outcome, &str); 44] = [
     (Outcome::V2PairLimit, "v2_pair_limit"),
     (Outcome::V2TargetLimit, "v2_target_limit"),
     (Outcome::V2Full, "v2_full"),
+    (Outcome::Sought, "sought"),
+    (Outcome::V2Sought, "v2_sought"),
+    (Outcome::SeekLimit, "seek_limit"),
 ];
 
 /// What a thread counts between two batches, so that the threads do not fight over the counters.

@@ -3,11 +3,14 @@ use std::ops::Range;
 
 use peer_core::datagram::Reply;
 
+use crate::NodeEvent;
+
 /// Datagrams to be sent, in order. One outbox serves batch after batch and allocates only while it grows.
 #[derive(Debug, Default)]
 pub struct Outbox {
     bytes: Vec<u8>,
     queued: Vec<Queued>,
+    events: Vec<NodeEvent>,
 }
 
 #[derive(Debug)]
@@ -48,6 +51,16 @@ impl Outbox {
         let start = self.bytes.len();
         encode(&mut self.bytes);
         self.queued.push(Queued { to, via, range: start..self.bytes.len() });
+    }
+
+    /// Something for the other nodes.
+    pub(crate) fn push_event(&mut self, event: NodeEvent) {
+        self.events.push(event);
+    }
+
+    /// What there is for the other nodes, which is taken out.
+    pub fn take_events(&mut self) -> impl Iterator<Item = NodeEvent> {
+        self.events.drain(..)
     }
 
     /// Datagrams that are queued.
@@ -94,5 +107,6 @@ impl Outbox {
     /// Empties it for the next batch.
     pub fn clear(&mut self) {
         self.truncate(0, 0);
+        self.events.clear();
     }
 }

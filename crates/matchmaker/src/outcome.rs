@@ -90,6 +90,12 @@ pub enum Outcome {
     V2TargetLimit,
     /// Version 2: there is no room for the registration.
     V2Full,
+    /// The target is not registered here; other nodes are asked.
+    Sought,
+    /// Version 2: the same.
+    V2Sought,
+    /// More connects for peers that are not here than other nodes are asked about.
+    SeekLimit,
 }
 
 impl Outcome {
@@ -119,6 +125,8 @@ impl Outcome {
                 | Self::V2ReachedMapped
                 | Self::V2ReachedObserved
                 | Self::V2NotReached
+                | Self::Sought
+                | Self::V2Sought
         )
     }
 }

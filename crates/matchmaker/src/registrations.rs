@@ -73,6 +73,17 @@ pub(crate) struct Target {
     pub(crate) via: Via,
 }
 
+/// What became of a register.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kept {
+    /// It is kept, and was not there before.
+    Anew,
+    /// It was there.
+    Again,
+    /// There is no room.
+    No,
+}
+
 impl Registrations {
     pub(crate) fn new(room: Room) -> Self {
         Self { records: Records::new(), by_ip: HashTable::new(), locals: Vec::new(), room }
@@ -121,7 +132,7 @@ impl Registrations {
         true
     }
 
-    /// The peer at `from` registers. `rehash` gives the hash of an address. Gives whether it is kept: not where the
+    /// The peer at `from` registers. `rehash` gives the hash of an address. It is not kept where the
     /// table is full of live peers that were there before.
     pub(crate) fn register(
         &mut self,
@@ -130,17 +141,17 @@ impl Registrations {
         via: Via,
         now_us: u64,
         rehash: impl Fn(IpAddr) -> u64,
-    ) -> bool {
+    ) -> Kept {
         if let Some(slot) = self.slot_of(hash, from.ip()) {
             if self.records.get(slot).is_some_and(|record| self.is_live(record, now_us)) {
                 self.hear(slot, from.port(), via, now_us);
-                return true;
+                return Kept::Again;
             }
             // It comes for the first time again.
             self.remove(slot, &rehash);
         }
         if self.len() >= self.room.most as usize {
-            let Some(slot) = self.who_makes_room(now_us) else { return false };
+            let Some(slot) = self.who_makes_room(now_us) else { return Kept::No };
             self.remove(slot, &rehash);
         }
         let stay = self.records.len(Standing::Known) + self.records.len(Standing::Settled);
@@ -150,7 +161,7 @@ impl Registrations {
         let records = &self.records;
         self.by_ip
             .insert_unique(hash, slot, |slot| records.get(*slot).map_or(0, |record| rehash(record.ip())));
-        true
+        Kept::Anew
     }
 
     /// A sign of life from `from`: it keeps a registration alive, and moves it when its port changed. Gives whether
@@ -174,6 +185,36 @@ impl Registrations {
             expired += 1;
         }
         expired
+    }
+
+    /// Takes away the one at `ip`.
+    pub(crate) fn forget(&mut self, hash: u64, ip: IpAddr, rehash: impl Fn(IpAddr) -> u64) {
+        if let Some(slot) = self.slot_of(hash, ip) {
+            self.remove(slot, rehash);
+        }
+    }
+
+    /// Places of records, used or free.
+    pub(crate) fn places(&self) -> usize {
+        self.records.places()
+    }
+
+    /// The peers in `most` places from `first` on that were heard again, the last time after `since_us`.
+    pub(crate) fn heard_since(
+        &self,
+        first: usize,
+        most: usize,
+        since_us: u64,
+        rehash: impl Fn(IpAddr) -> u64,
+    ) -> impl Iterator<Item = IpAddr> {
+        let slots = (first..first.saturating_add(most)).filter_map(|place| Slot::try_from(place).ok());
+        slots.filter_map(move |slot| {
+            let record = self.records.get(slot)?;
+            let ip = record.ip();
+            let wanted = record.is_known() && record.heard_us > since_us;
+            // A free place holds what was there before.
+            (wanted && self.slot_of(rehash(ip), ip) == Some(slot)).then_some(ip)
+        })
     }
 
     fn is_live(&self, record: &Record, now_us: u64) -> bool {

@@ -1,17 +1,22 @@
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::str::FromStr;
+use std::time::Duration;
 
+use peer_core::Peer;
+use peer_core::limits::PEER_TTL_MAX_SECS;
+use registry::RedisRegistry;
 use service::admin::AdminAddrs;
 use service::settings::catalogue::{
-    MATCHMAKER_ADMIN_LISTEN, MATCHMAKER_ALT_PORT, MATCHMAKER_LEGACY, MATCHMAKER_LIMIT_LOOPBACK,
-    MATCHMAKER_LISTEN, MATCHMAKER_PAIR_RATE, MATCHMAKER_SOURCE_RATE, MATCHMAKER_STUN, MATCHMAKER_STUN_OTHER,
-    MATCHMAKER_STUN_SOFTWARE, MATCHMAKER_TARGET_RATE, MATCHMAKER_TOKEN_KEY,
-    MATCHMAKER_UNREGISTERED_BURST_BYTES, MATCHMAKER_UNREGISTERED_RATE, MATCHMAKER_UNREGISTERED_TARGET_RATE,
-    MAX_CLIENTS,
+    DRAIN_SECS, MATCHMAKER_ADMIN_LISTEN, MATCHMAKER_ALT_PORT, MATCHMAKER_LEGACY, MATCHMAKER_LIMIT_LOOPBACK,
+    MATCHMAKER_LISTEN, MATCHMAKER_NODES, MATCHMAKER_PAIR_RATE, MATCHMAKER_PUBLIC, MATCHMAKER_SOURCE_RATE,
+    MATCHMAKER_STUN, MATCHMAKER_STUN_OTHER, MATCHMAKER_STUN_SOFTWARE, MATCHMAKER_TARGET_RATE,
+    MATCHMAKER_TOKEN_KEY, MATCHMAKER_UNREGISTERED_BURST_BYTES, MATCHMAKER_UNREGISTERED_RATE,
+    MATCHMAKER_UNREGISTERED_TARGET_RATE, MAX_CLIENTS, PEER_TTL_SECS, REDIS_URL,
 };
 use service::settings::{BadSetting, Setting, Settings};
 use service::{Flags, ListenAddrs};
 
+use crate::NodesSettings;
 use crate::limits::{Legacy, LegacyLimits};
 use crate::stun::{STUN_PAIRS_MAX, StunSettings};
 use crate::v2::TokenKeys;
@@ -20,6 +25,11 @@ use crate::v2::TokenKeys;
 const MAX_CLIENTS_MOST: u32 = 100_000_000;
 /// Most bytes of [`LegacyLimits::unregistered_burst_bytes`].
 const BURST_MOST_BYTES: u32 = 1 << 20;
+
+/// Longest that a node may serve on after it was told to end, in seconds.
+const DRAIN_MOST_SECS: u64 = 600;
+/// Addresses where a node says that peers reach it.
+const PUBLIC_MAX: usize = 4;
 
 /// What the matchmaker is told from outside.
 pub struct MatchmakerSettings {
@@ -37,6 +47,8 @@ pub struct MatchmakerSettings {
     pub token_keys: Option<TokenKeys>,
     /// `MATCHMAKER_STUN` and what belongs to it; `None` where STUN is not answered.
     pub stun: Option<StunSettings>,
+    /// `MATCHMAKER_NODES` and what belongs to it; `None` where this server is alone.
+    pub nodes: Option<NodesSettings>,
 }
 
 impl MatchmakerSettings {
@@ -58,6 +70,7 @@ impl MatchmakerSettings {
             alt_port: settings.optional(&MATCHMAKER_ALT_PORT)?,
             token_keys: settings.optional(&MATCHMAKER_TOKEN_KEY)?,
             stun: read_stun(settings)?,
+            nodes: read_nodes(settings)?,
         })
     }
 
@@ -89,6 +102,40 @@ fn read_stun(settings: &Settings) -> Result<Option<StunSettings>, BadSetting> {
         return Err(settings.refuse(&MATCHMAKER_STUN_OTHER, "to be used with MATCHMAKER_ALT_PORT"));
     }
     Ok(switch(settings, &MATCHMAKER_STUN)?.then_some(StunSettings { software, pairs }))
+}
+
+fn read_nodes(settings: &Settings) -> Result<Option<NodesSettings>, BadSetting> {
+    let public = settings.optional::<PublicAddrs>(&MATCHMAKER_PUBLIC)?.map_or(Vec::new(), |addrs| addrs.0);
+    let drain = Duration::from_secs(settings.number(&DRAIN_SECS, 0, DRAIN_MOST_SECS)?);
+    if !switch(settings, &MATCHMAKER_NODES)? {
+        return Ok(None);
+    }
+    let Some(url) = settings.optional::<String>(&REDIS_URL)? else {
+        return Err(
+            settings.refuse(&MATCHMAKER_NODES, "to be used with REDIS_URL, where the others are found")
+        );
+    };
+    RedisRegistry::check_url(&url).map_err(|reason| settings.refuse(&REDIS_URL, reason))?;
+    let peer_ttl_secs = settings.number(&PEER_TTL_SECS, 0, PEER_TTL_MAX_SECS.into())?;
+    Ok(Some(NodesSettings { url, peer_ttl_secs, public, drain }))
+}
+
+/// Addresses with commas between.
+#[derive(Debug)]
+struct PublicAddrs(Vec<SocketAddr>);
+
+impl FromStr for PublicAddrs {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        const ALLOWED: &str = "up to 4 of ADDRESS:PORT of one host each, separated by commas";
+        let addr = |text: &str| {
+            let addr: SocketAddr = text.trim().parse().ok()?;
+            (Peer::new(addr.ip()).is_ok() && addr.port() != 0).then_some(addr)
+        };
+        let addrs: Vec<SocketAddr> = text.split(',').map(addr).collect::<Option<_>>().ok_or(ALLOWED)?;
+        if addrs.len() <= PUBLIC_MAX { Ok(Self(addrs)) } else { Err(ALLOWED) }
+    }
 }
 
 fn switch(settings: &Settings, setting: &'static Setting) -> Result<bool, BadSetting> {

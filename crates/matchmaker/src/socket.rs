@@ -19,7 +19,8 @@ use batched::{Receiver, Sender};
 use single::{Receiver, Sender};
 
 use crate::metrics::{Metrics, Tally};
-use crate::{Arrival, Engine, Outbox};
+use crate::nodes::link::Queues;
+use crate::{Arrival, Engine, Outbox, TokenKeys};
 
 /// One byte more than a datagram may have, so that a larger one is seen to be.
 const BUFFER_BYTES: usize = DATAGRAM_MAX_BYTES + 1;
@@ -71,6 +72,10 @@ pub(crate) struct Shared {
     pub(crate) engine: Engine,
     pub(crate) metrics: Metrics,
     pub(crate) start: Instant,
+    /// The other nodes, where there may be some.
+    pub(crate) nodes: Option<Queues>,
+    /// What tokens were made with at the start.
+    pub(crate) first_keys: TokenKeys,
 }
 
 impl Shared {
@@ -91,8 +96,7 @@ pub(crate) fn serve(
     let Some(listener) = shared.listeners.get(index) else { return Ok(()) };
     let Some(socket) = listener.sockets.get(thread) else { return Ok(()) };
     let mut receiver = Receiver::new(socket).map_err(failed)?;
-    let mut senders: Vec<Sender> =
-        shared.listeners.iter().map(|listener| Sender::new(listener.addr)).collect();
+    let mut senders = senders(shared);
     let mut outbox = Outbox::default();
     let mut tally = Tally::default();
     let mut wait = Wait::default();
@@ -114,10 +118,36 @@ pub(crate) fn serve(
         }
         // Before the answers leave: who has one finds its datagram counted.
         shared.metrics.add(&mut tally);
-        send_all(shared, index, socket, &mut senders, &outbox);
+        send_all(shared, Some((index, socket)), &mut senders, &outbox);
+        if let Some(nodes) = &shared.nodes {
+            nodes.take(&mut outbox);
+        }
         outbox.clear();
     }
     Ok(())
+}
+
+fn senders(shared: &Shared) -> Vec<Sender> {
+    shared.listeners.iter().map(|listener| Sender::new(listener.addr)).collect()
+}
+
+/// Sends what no datagram has asked for, by the sockets of the threads that serve.
+pub(crate) struct Courier {
+    senders: Vec<Sender>,
+}
+
+impl Courier {
+    pub(crate) fn new(shared: &Shared) -> Self {
+        Self { senders: senders(shared) }
+    }
+
+    /// Sends all that is queued, and empties the outbox.
+    pub(crate) fn send(&mut self, shared: &Shared, outbox: &mut Outbox) {
+        if !outbox.is_empty() {
+            send_all(shared, None, &mut self.senders, outbox);
+        }
+        outbox.clear();
+    }
 }
 
 /// How long a socket waits: the kernel is told only when that changes.
@@ -152,14 +182,14 @@ impl<'a> Moment<'a> {
 }
 
 /// A datagram that cannot be sent now is lost, as any may be: waiting would make all others wait.
-fn send_all(shared: &Shared, index: usize, socket: &UdpSocket, senders: &mut [Sender], outbox: &Outbox) {
+fn send_all(shared: &Shared, own: Option<(usize, &UdpSocket)>, senders: &mut [Sender], outbox: &Outbox) {
     let mut start = 0;
     while let Some(first) = outbox.get(start) {
         let end = outbox.run_end(start, BATCH);
         let way = usize::from(first.socket);
         // Any socket of a listener sends from its address; that of this thread is in nobody's way.
         let other = shared.listeners.get(way).and_then(|listener| listener.sockets.first());
-        let by = if way == index { Some(socket) } else { other };
+        let by = own.filter(|(index, _)| *index == way).map(|(_, socket)| socket).or(other);
         let sent = match (by, senders.get_mut(way)) {
             (Some(by), Some(sender)) => sender.send(by, outbox, start..end),
             _ => Sent { taken: 0, refused: end - start },

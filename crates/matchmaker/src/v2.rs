@@ -5,6 +5,7 @@
 
 mod answers;
 mod connect;
+mod elsewhere;
 mod ids;
 mod leave;
 mod memory;
@@ -32,7 +33,8 @@ use pairs::Pairs;
 use peers::Peers;
 use tokens::Tokens;
 
-pub(crate) use peers::PeerView;
+pub(crate) use elsewhere::Asked;
+pub(crate) use peers::{AtIp, PeerView};
 pub use tokens::TokenKeys;
 
 /// Resends that one step makes at most.
@@ -87,6 +89,15 @@ impl V2 {
         }
     }
 
+    /// Tokens are made with these keys from now on.
+    pub(crate) fn set_keys(&self, keys: TokenKeys) {
+        self.tokens.set_keys(keys);
+    }
+
+    pub(crate) fn peers(&self) -> &Peers {
+        &self.peers
+    }
+
     /// Takes away what expired; bounded.
     pub(crate) fn expire(&self, now_us: u64) {
         self.peers.expire(now_us);
@@ -112,6 +123,13 @@ impl Engine {
     pub fn with_v2(mut self, settings: &V2Settings) -> Self {
         self.v2 = Some(V2::new(settings));
         self
+    }
+
+    /// Tokens are made with these keys from now on.
+    pub fn set_token_keys(&self, keys: TokenKeys) {
+        if let Some(v2) = &self.v2 {
+            v2.set_keys(keys);
+        }
     }
 
     /// Registrations of version 2 that are kept, with some that expired just now.

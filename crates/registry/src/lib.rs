@@ -3,10 +3,13 @@
 //! * [`EmbeddedRegistry`]: in memory for reads, on disk for crashes, one process, nothing else to install.
 //! * [`RedisRegistry`]: in Redis, for any number of trackers.
 //!
+//! [`nodes`] and [`NodesConnection`] are for matchmakers that meet over the same Redis.
+//!
 //! Both pass one conformance suite. Only the Redis store knows of Redis, only the embedded one of a disk.
 
 mod contract;
 mod embedded;
+pub mod nodes;
 mod redis;
 
 use async_trait::async_trait;
@@ -18,7 +21,7 @@ pub use contract::{
     Record, Report, Stats, Swept, Verdict,
 };
 pub use embedded::EmbeddedRegistry;
-pub use redis::RedisRegistry;
+pub use redis::{NodeMessages, NodesConnection, RedisRegistry};
 
 /// Why a registry cannot answer.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -18,6 +18,7 @@ mod lanes;
 mod leave;
 mod link;
 mod listing;
+mod nodes;
 mod original;
 mod presence;
 mod publish;
@@ -31,4 +32,5 @@ mod sweep;
 mod ttl;
 mod write;
 
+pub use nodes::{NodeMessages, NodesConnection};
 pub use store::RedisRegistry;

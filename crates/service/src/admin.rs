@@ -15,7 +15,16 @@ use crate::{Failure, ListenAddrs, Shutdown, bind_tcp};
 const DRAIN_SECS: u64 = 1;
 
 /// Says whether the service can do its work, or why not.
-pub type Readiness = Arc<dyn Fn() -> Result<(), String> + Send + Sync>;
+pub type Readiness = Arc<dyn Fn() -> Result<Ready, String> + Send + Sync>;
+
+/// How well a service does its work.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Ready {
+    /// All of it.
+    Fully,
+    /// What it can do alone; the rest is missing for this reason.
+    Degraded(String),
+}
 
 /// Where the admin listener binds.
 #[derive(Debug, Clone)]
@@ -106,7 +115,11 @@ async fn live() -> HttpResponse {
 
 async fn readiness(ready: web::Data<Readiness>) -> HttpResponse {
     match ready() {
-        Ok(()) => HttpResponse::Ok().json(serde_json::json!({"status": "ok"})),
+        Ok(Ready::Fully) => HttpResponse::Ok().json(serde_json::json!({"status": "ok"})),
+        // Taking it out of service would help nobody: it does what it can.
+        Ok(Ready::Degraded(reason)) => {
+            HttpResponse::Ok().json(serde_json::json!({"status": "degraded", "detail": reason}))
+        }
         Err(reason) => HttpResponse::ServiceUnavailable().json(serde_json::json!({"detail": reason})),
     }
 }

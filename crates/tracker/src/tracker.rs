@@ -6,7 +6,7 @@ use std::time::Duration;
 use actix_web::web::Data;
 use prometheus_client::registry::Registry as MetricsRegistry;
 use registry::{Bounds, EmbeddedRegistry, RedisRegistry, Registry, RegistryError};
-use service::admin::{self, Readiness};
+use service::admin::{self, Readiness, Ready};
 use service::{Failure, Shutdown, bind_tcp};
 
 use crate::live::{self, Live, MatchmakerAdmin};
@@ -69,7 +69,7 @@ impl Tracker {
         let registry = Arc::clone(&self.app.registry);
         let ready: Readiness = {
             let registry = Arc::clone(&registry);
-            Arc::new(move || registry.ready().map_err(|error| error.to_string()))
+            Arc::new(move || registry.ready().map(|()| Ready::Fully).map_err(|error| error.to_string()))
         };
         let ended = |result: Result<(), Failure>| {
             shutdown.cancel();

@@ -26,6 +26,7 @@ mod matchmaker_bounds;
 mod moving;
 mod nat;
 mod nat_matrix;
+mod nodes;
 mod openapi;
 mod ownership;
 mod pages;

@@ -31,7 +31,7 @@ macro_rules! with_registration {
 impl Machine {
     /// Whether datagrams from there are the server's.
     pub(super) fn is_server(&self, from: SocketAddr) -> bool {
-        from == self.server || self.main.alt() == Some(from)
+        from == self.server || self.former == Some(from) || self.main.alt() == Some(from)
     }
 
     /// Begins to register a socket.
@@ -91,9 +91,12 @@ impl Machine {
                 self.request_refused(now, tid, code);
             }
             Reply::Error { tid: None, .. } => {}
+            // A server that says it twice has moved us already.
+            Reply::Move { .. } if from != self.server => {}
             Reply::Move { to, .. } => {
                 let next = to.as_slice().iter().find(|next| next.is_ipv4() == self.server.is_ipv4());
                 if let Some(next) = next.filter(|next| **next != self.server) {
+                    self.former = Some(self.server);
                     self.server = *next;
                     self.main.move_on();
                     self.register(now, SocketId::MAIN);

@@ -74,7 +74,19 @@ impl Engine {
         self.shard(source).is_some_and(|mut shard| shard.may_pair(pair, now_us))
     }
 
-    pub(super) fn v2_peer_may_be_asked(
+    /// The same where it is not known where the target is.
+    pub(crate) fn may_pair_with(
+        &self,
+        now_us: u64,
+        from: SocketAddr,
+        target: &peer_core::datagram::v2::Target,
+    ) -> bool {
+        let source = self.source_hash(from.ip(), self.hash(from.ip()));
+        let pair = self.hasher.hash_one((from, target));
+        self.shard(source).is_some_and(|mut shard| shard.may_pair(pair, now_us))
+    }
+
+    pub(crate) fn v2_peer_may_be_asked(
         &self,
         now_us: u64,
         addr: SocketAddr,

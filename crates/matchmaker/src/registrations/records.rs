@@ -63,6 +63,11 @@ impl Record {
         self.ip == ip
     }
 
+    /// Whether it was heard again.
+    pub(super) fn is_known(&self) -> bool {
+        self.standing == Standing::Known
+    }
+
     /// In canonical form.
     pub(super) fn ip(&self) -> IpAddr {
         IpAddr::V6(Ipv6Addr::from(self.ip)).to_canonical()
@@ -100,6 +105,11 @@ pub(super) struct Records {
 impl Records {
     pub(super) fn new() -> Self {
         Self { array: Vec::new(), free: NONE, known: EMPTY, settled: EMPTY, fresh: EMPTY }
+    }
+
+    /// Places in the array, in use or free.
+    pub(super) fn places(&self) -> usize {
+        self.array.len()
     }
 
     /// Records of this standing.
@@ -197,13 +207,5 @@ impl Records {
         let list = self.list_mut(standing);
         list.newest = slot;
         list.len += 1;
-    }
-}
-
-#[cfg(test)]
-impl Records {
-    /// Places in the array, in use or free.
-    pub(super) fn places(&self) -> usize {
-        self.array.len()
     }
 }

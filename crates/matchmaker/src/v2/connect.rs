@@ -9,27 +9,11 @@ use peer_core::limits::{V2_COLD_MS, V2_INTERVAL_MS, V2_START_MAX_MS};
 use super::pairs::Told;
 use super::peers::{AtIp, PeerView};
 use super::{Exchange, NEVER_US, V2};
-use crate::engine::Admitted;
+use crate::engine::{Admitted, Found};
 use crate::limits::Rate;
 use crate::outbox::Outbox;
 use crate::registrations::Target as LegacyPeer;
 use crate::{Engine, Outcome};
-
-/// Whom a connect found.
-#[expect(clippy::large_enum_variant, reason = "a box would be an allocation for each connect")]
-enum Found {
-    Peer(PeerView),
-    Legacy(LegacyPeer),
-}
-
-impl Found {
-    fn addr(&self) -> SocketAddr {
-        match self {
-            Self::Peer(peer) => peer.addr,
-            Self::Legacy(peer) => peer.addr,
-        }
-    }
-}
 
 impl Engine {
     pub(super) fn connect_v2(&self, exchange: &Exchange<'_>, connect: &Connect, out: &mut Outbox) -> Outcome {
@@ -49,25 +33,35 @@ impl Engine {
             exchange.push(&Reply::Peer(told.introduction(now_us)), out);
             return Outcome::V2Repeated;
         }
-        let found = match self.find_v2(exchange, &connect.target) {
+        let found = match self.find_target(now_us, sender.from, &connect.target) {
             Ok(found) => found,
             Err(ErrorCode::Ambiguous) => {
                 return exchange.refuse(tid, ErrorCode::Ambiguous, Outcome::V2Ambiguous, out);
             }
-            Err(code) => return exchange.refuse(tid, code, Outcome::V2NotFound, out),
+            Err(code) => {
+                return self
+                    .seek_v2(exchange, connect, &asker, out)
+                    .unwrap_or_else(|| exchange.refuse(tid, code, Outcome::V2NotFound, out));
+            }
         };
         if let Err(outcome) = self.may_meet(exchange, &found) {
             return exchange.refuse(tid, ErrorCode::Rate, outcome, out);
         }
         let asker = PeerView { via: sender.via, heard_us: now_us, ..asker };
         match found {
-            Found::Peer(peer) => exchange.introduce(connect, &asker, &peer, out),
+            Found::V2(peer) => exchange.introduce(connect, &asker, &peer, out),
             Found::Legacy(peer) => exchange.introduce_to_legacy(connect, &asker, &peer, out),
         }
     }
 
-    fn find_v2(&self, exchange: &Exchange<'_>, target: &Target) -> Result<Found, ErrorCode> {
-        let (peers, now_us, from) = (&exchange.v2.peers, exchange.now_us, exchange.sender.from);
+    /// Whom a peer of version 2 means.
+    pub(super) fn find_target(
+        &self,
+        now_us: u64,
+        from: SocketAddr,
+        target: &Target,
+    ) -> Result<Found, ErrorCode> {
+        let Some(V2 { peers, .. }) = &self.v2 else { return Err(ErrorCode::NotFound) };
         let legacy = |ip: IpAddr, is_it: &dyn Fn(SocketAddr) -> bool| {
             let found = self.find(now_us, ip).filter(|peer| peer.addr != from && is_it(peer.addr));
             found.map(Found::Legacy).ok_or(ErrorCode::NotFound)
@@ -75,15 +69,15 @@ impl Engine {
         match *target {
             Target::Id(id) => {
                 let found = peers.holder(id, from.is_ipv4(), now_us).filter(|peer| peer.addr != from);
-                found.map(Found::Peer).ok_or(ErrorCode::NotFound)
+                found.map(Found::V2).ok_or(ErrorCode::NotFound)
             }
             Target::Addr(addr) if addr == from => Err(ErrorCode::NotFound),
             Target::Addr(addr) => match peers.view(addr, now_us) {
-                Some(peer) => Ok(Found::Peer(peer)),
+                Some(peer) => Ok(Found::V2(peer)),
                 None => legacy(addr.ip(), &|other| other == addr),
             },
             Target::Ip(ip) => match peers.at_ip(ip, Some(from), now_us) {
-                AtIp::One(peer) => Ok(Found::Peer(peer)),
+                AtIp::One(peer) => Ok(Found::V2(peer)),
                 AtIp::Several { .. } => Err(ErrorCode::Ambiguous),
                 AtIp::Nobody => legacy(ip, &|_| true),
             },
@@ -98,7 +92,7 @@ impl Engine {
             return Err(Outcome::V2PairLimit);
         }
         let allowed = match found {
-            Found::Peer(peer) => exchange.v2.peers.may_be_asked(peer.addr, now_us, limits.target, None),
+            Found::V2(peer) => exchange.v2.peers.may_be_asked(peer.addr, now_us, limits.target, None),
             Found::Legacy(peer) => {
                 let asker = Admitted { registered: true, limits: Some(limits) };
                 self.may_be_asked(now_us, peer.addr.ip(), asker).is_ok()
@@ -153,12 +147,12 @@ impl Engine {
 const PATIENCE_US: u64 = 600_000;
 
 impl V2 {
-    fn new_pair(&self, now_us: u64) -> (PairId, PunchKey) {
+    pub(crate) fn new_pair(&self, now_us: u64) -> (PairId, PunchKey) {
         self.tokens.pair(now_us, self.count.fetch_add(1, Ordering::Relaxed))
     }
 
     /// Remembers what sides were told, to tell them again where that is wanted.
-    fn told(&self, sides: &[Told], resend: bool, now_us: u64) {
+    pub(super) fn told(&self, sides: &[Told], resend: bool, now_us: u64) {
         let mut pairs = self.pairs.lock();
         for side in sides {
             pairs.add(side, resend, now_us);
@@ -226,7 +220,7 @@ impl Exchange<'_> {
 }
 
 /// What there is to say of a legacy peer, which begins as soon as it is told.
-fn of_legacy(pair: PairId, peer: SocketAddr) -> Introduction {
+pub(super) fn of_legacy(pair: PairId, peer: SocketAddr) -> Introduction {
     Introduction {
         tid: None,
         pair,
@@ -242,13 +236,13 @@ fn of_legacy(pair: PairId, peer: SocketAddr) -> Introduction {
     }
 }
 
-fn is_cold(peer: &PeerView, now_us: u64) -> bool {
+pub(super) fn is_cold(peer: &PeerView, now_us: u64) -> bool {
     now_us.saturating_sub(peer.heard_us) > V2_COLD_MS * 1_000
 }
 
 /// How long what is sent now is on its way to each of two peers, in us. Where that is not known of one, it is taken to be as
 /// far as the other, and both begin as soon as they are told.
-fn ways_us(first_ms: Option<u16>, second_ms: Option<u16>) -> [u64; 2] {
+pub(super) fn ways_us(first_ms: Option<u16>, second_ms: Option<u16>) -> [u64; 2] {
     let (first, second) = (first_ms.or(second_ms), second_ms.or(first_ms));
     // Nobody waits longer than it may.
     let way_us = |rtt_ms: Option<u16>| u64::from(rtt_ms.unwrap_or(0).min(2 * V2_START_MAX_MS)) * 500;

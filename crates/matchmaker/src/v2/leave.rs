@@ -29,7 +29,9 @@ impl Engine {
         if !self.may_answer_verified(exchange) {
             return Outcome::SourceLimit;
         }
+        let id = exchange.v2.peers.view(from, now_us).and_then(|peer| peer.id);
         exchange.v2.peers.remove(from);
+        self.v2_left(now_us, from, id, out);
         exchange.v2.pairs.lock().left(from, tid, now_us);
         exchange.push(&Reply::Unregistered { tid }, out);
         Outcome::V2Left

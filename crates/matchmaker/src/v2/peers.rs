@@ -26,7 +26,7 @@ const EXPIRE_AT_ONCE: usize = 1_000;
 
 /// The registered peers of version 2, one an address and port, in parts by network.
 #[derive(Debug)]
-pub(super) struct Peers {
+pub(crate) struct Peers {
     shards: Box<[Mutex<Table>]>,
     ids: Ids,
     hasher: RandomState,
@@ -49,19 +49,26 @@ pub(super) struct Registration {
 pub(crate) struct PeerView {
     pub(crate) addr: SocketAddr,
     pub(crate) via: Via,
-    pub(super) id: Option<PeerId>,
-    pub(super) lan: LanAddrs,
-    pub(super) nat: NatKind,
+    pub(crate) id: Option<PeerId>,
+    pub(crate) lan: LanAddrs,
+    pub(crate) nat: NatKind,
     pub(crate) heard_us: u64,
-    pub(super) rtt_ms: Option<u16>,
+    pub(crate) rtt_ms: Option<u16>,
 }
 
 /// Who is at an IP.
 #[derive(Debug)]
-pub(super) enum AtIp {
+pub(crate) enum AtIp {
     Nobody,
     One(PeerView),
     Several { newest: PeerView },
+}
+
+/// What an address was registered as.
+#[derive(Debug, Clone, Copy)]
+struct Before {
+    was_there: bool,
+    id: Option<PeerId>,
 }
 
 /// A registration that was taken away.
@@ -115,8 +122,28 @@ impl Peers {
         self.view(addr, now_us).filter(|peer| peer.id == Some(id))
     }
 
+    /// Where the holder of `id` was last, live or not.
+    pub(super) fn addr_of(&self, id: PeerId, is_v4: bool) -> Option<SocketAddr> {
+        self.ids.find(id, is_v4)
+    }
+
+    /// The peers in `most` places of part number `part` from `first` on that were heard after `since_us`, handed to `each`. Gives
+    /// how many places that part has; `None` where there is no such part.
+    pub(crate) fn heard_since(
+        &self,
+        part: usize,
+        first: usize,
+        most: usize,
+        since_us: u64,
+        mut each: impl FnMut(PeerView),
+    ) -> Option<usize> {
+        let shard = self.shards.get(part)?.lock();
+        shard.in_places(first, most).filter(|peer| peer.heard_us > since_us).for_each(&mut each);
+        Some(shard.places())
+    }
+
     /// The live peers of `ip`, but the one at `except`.
-    pub(super) fn at_ip(&self, ip: IpAddr, except: Option<SocketAddr>, now_us: u64) -> AtIp {
+    pub(crate) fn at_ip(&self, ip: IpAddr, except: Option<SocketAddr>, now_us: u64) -> AtIp {
         self.shard(ip).map_or(AtIp::Nobody, |shard| shard.at_ip(ip, except, now_us))
     }
 
@@ -125,8 +152,9 @@ impl Peers {
         self.ids.claim(id, addr, issued_ms)
     }
 
-    /// Keeps a registration, whose id was claimed before. False where there is no room.
-    pub(super) fn register(&self, registration: &Registration, now_us: u64) -> bool {
+    /// Keeps a registration, whose id was claimed before. `None` where there is no room; else whether it was not there before,
+    /// or not with this id.
+    pub(super) fn register(&self, registration: &Registration, now_us: u64) -> Option<bool> {
         let from = registration.from;
         let mut gone = [None; 2];
         let before = self
@@ -138,11 +166,11 @@ impl Peers {
             self.release(gone);
         }
         match before {
-            Ok(Some(id)) if Some(id) != registration.id => self.ids.release(id, from),
+            Ok(Before { id: Some(id), .. }) if Some(id) != registration.id => self.ids.release(id, from),
             Err(()) => self.release(&Gone { addr: from, id: registration.id }),
             Ok(_) => {}
         }
-        before.is_ok()
+        before.ok().map(|before| !before.was_there || before.id != registration.id)
     }
 
     /// A sign of life of the peer at `addr`, where there is one.
@@ -169,7 +197,7 @@ impl Peers {
     }
 
     /// The NAT of the peer at `addr`, where there is one.
-    pub(super) fn set_nat(&self, addr: SocketAddr, nat: NatKind, now_us: u64) {
+    pub(crate) fn set_nat(&self, addr: SocketAddr, nat: NatKind, now_us: u64) {
         if let Some(mut shard) = self.shard(addr.ip()) {
             shard.set_nat(addr, nat, now_us);
         }

@@ -80,12 +80,18 @@ impl Engine {
         let rtt_ms = u16::try_from(age_ms).ok().filter(|_| age_ms <= RTT_MAX_MS);
         let lan: LanAddrs = register.lan.as_slice().iter().copied().filter(|addr| is_lan(*addr)).collect();
         let registration = Registration { from, via: exchange.sender.via, id, lan, rtt_ms };
-        if !v2.peers.register(&registration, now_us) {
+        let Some(is_new) = v2.peers.register(&registration, now_us) else {
             return exchange.refuse(tid, ErrorCode::Full, Outcome::V2Full, out);
+        };
+        if is_new {
+            self.v2_arrived(from, id, out);
         }
         let alt_port = self.endpoints().alt_port(exchange.arrival);
         let status = Status::Ok { ttl_secs: TTL_SECS, keepalive_secs: V2_KEEPALIVE_SECS, alt_port };
         exchange.push(&exchange.your_addr(register, status, id), out);
+        if let Some(moving) = self.moving(now_us, from) {
+            exchange.push(&moving, out);
+        }
         Outcome::V2Registered
     }
 }

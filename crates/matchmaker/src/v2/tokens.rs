@@ -1,6 +1,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::str::FromStr;
 
+use parking_lot::RwLock;
 use peer_core::PeerId;
 use peer_core::datagram::v2::{PairId, PunchKey, Token};
 use peer_core::limits::V2_TOKEN_TTL_MS;
@@ -16,6 +17,9 @@ const MAC_BYTES: usize = Token::BYTES - TIME_BYTES;
 /// How far in the future a token may be made, in milliseconds: nodes that share a key have clocks of their own.
 const CLOCK_SKEW_MS: u64 = 2_000;
 
+/// Keys besides the current one: the one before it, the one after it, and the one that a node had before it met others.
+const ACCEPTED_MAX: usize = 3;
+
 /// What is hashed, so that no hash is mistaken for another.
 const OF_TOKEN: u8 = 1;
 const OF_TOKEN_WITH_ID: u8 = 2;
@@ -29,13 +33,25 @@ const OF_PUNCH_KEY: u8 = 4;
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct TokenKeys {
     current: [u8; KEY_BYTES],
-    previous: Option<[u8; KEY_BYTES]>,
+    /// Others whose tokens are good as well.
+    accepted: [Option<[u8; KEY_BYTES]>; ACCEPTED_MAX],
 }
 
 impl TokenKeys {
     /// With one key.
     pub fn new(current: [u8; KEY_BYTES]) -> Self {
-        Self { current, previous: None }
+        Self { current, accepted: [None; ACCEPTED_MAX] }
+    }
+
+    /// The same, with tokens of these keys being good as well.
+    #[must_use]
+    pub fn accepting(self, accepted: [Option<[u8; KEY_BYTES]>; ACCEPTED_MAX]) -> Self {
+        Self { accepted, ..self }
+    }
+
+    /// What tokens are made with.
+    pub fn current(&self) -> [u8; KEY_BYTES] {
+        self.current
     }
 
     /// A key that nobody knows, for a server that is alone: what it gave to peers before a restart is forgotten.
@@ -61,7 +77,7 @@ impl FromStr for TokenKeys {
             text.split_once(',').map_or((text, None), |(current, previous)| (current, Some(previous)));
         let current = key(current).ok_or(ALLOWED)?;
         let previous = previous.map(|previous| key(previous).ok_or(ALLOWED)).transpose()?;
-        Ok(Self { current, previous })
+        Ok(Self::new(current).accepting([previous, None, None]))
     }
 }
 
@@ -78,14 +94,18 @@ impl std::fmt::Debug for TokenKeys {
 /// Bernstein, 2012).
 #[derive(Debug)]
 pub(super) struct Tokens {
-    keys: TokenKeys,
+    keys: RwLock<TokenKeys>,
     /// The time when the engine's clock began, in milliseconds since 1970.
     epoch_ms: u64,
 }
 
 impl Tokens {
     pub(super) fn new(keys: TokenKeys, epoch_ms: u64) -> Self {
-        Self { keys, epoch_ms }
+        Self { keys: RwLock::new(keys), epoch_ms }
+    }
+
+    pub(super) fn set_keys(&self, keys: TokenKeys) {
+        *self.keys.write() = keys;
     }
 
     /// A token for `addr`, which holds `id` where there is one.
@@ -95,7 +115,7 @@ impl Tokens {
         for (place, byte) in token.iter_mut().zip(time.iter().skip(8 - TIME_BYTES)) {
             *place = *byte;
         }
-        let mac = mac(&self.keys.current, &token, addr, id);
+        let mac = mac(&self.current(), &token, addr, id);
         for (place, byte) in token.iter_mut().skip(TIME_BYTES).zip(mac) {
             *place = byte;
         }
@@ -117,9 +137,10 @@ impl Tokens {
             return None;
         }
         let given = bytes.get(TIME_BYTES..)?;
-        let keys = [Some(&self.keys.current), self.keys.previous.as_ref()];
-        let made_by = |key| bool::from(mac(key, &bytes, addr, id).ct_eq(given));
-        keys.into_iter().flatten().any(made_by).then_some(issued_ms)
+        let keys = self.keys.read();
+        let made_by = |key: &[u8; KEY_BYTES]| bool::from(mac(key, &bytes, addr, id).ct_eq(given));
+        let is_ours = made_by(&keys.current) || keys.accepted.iter().flatten().any(made_by);
+        is_ours.then_some(issued_ms)
     }
 
     /// Milliseconds since `issued_ms`.
@@ -129,16 +150,21 @@ impl Tokens {
 
     /// The number and the key of pair number `count` since the start, which nobody can guess.
     pub(super) fn pair(&self, now_us: u64, count: u64) -> (PairId, PunchKey) {
+        let key = self.current();
         let hash = |kind| {
             let mut text = Text::new(kind);
             text.push(&self.epoch_ms.to_be_bytes());
             text.push(&now_us.to_be_bytes());
             text.push(&count.to_be_bytes());
-            text.hash(&self.keys.current)
+            text.hash(&key)
         };
         let bits = hash(OF_PAIR).iter().take(8).fold(0, |bits, byte| bits << 8 | u64::from(*byte));
         let pair = PairId::from_bits(bits);
         (pair, PunchKey::from_bytes(hash(OF_PUNCH_KEY)))
+    }
+
+    fn current(&self) -> [u8; KEY_BYTES] {
+        self.keys.read().current
     }
 
     fn now_ms(&self, now_us: u64) -> u64 {

@@ -193,6 +193,26 @@ pub static MATCHMAKER_TOKEN_KEY: Setting = Setting {
               before it, whose tokens are good for three more minutes. Servers that share it take each other's tokens. \
               Not set, the server makes one up when it starts.",
 };
+/// `MATCHMAKER_NODES`
+pub static MATCHMAKER_NODES: Setting = setting(
+    "MATCHMAKER_NODES",
+    "off",
+    "Whether this matchmaker meets those that share its Redis (REDIS_URL), so that peers of one reach peers of another: on or off.",
+);
+/// `MATCHMAKER_PUBLIC`
+pub static MATCHMAKER_PUBLIC: Setting = setting(
+    "MATCHMAKER_PUBLIC",
+    "",
+    "Where peers reach this matchmaker, ADDRESS:PORT, at most 4, separated by commas: peers of another one that ends are told to \
+     move there. Not set, it is what MATCHMAKER_LISTEN binds, without those for all addresses.",
+);
+/// `DRAIN_SECS`
+pub static DRAIN_SECS: Setting = setting(
+    "DRAIN_SECS",
+    "20",
+    "Seconds that a matchmaker which meets others serves on after SIGTERM, 0 to 600, while its peers of version 2 move to the \
+     others; it ends as soon as all have.",
+);
 /// `LOG_FORMAT`
 pub static LOG_FORMAT: Setting =
     setting("LOG_FORMAT", "text", "Form of the log lines on standard output: text or json.");
@@ -231,6 +251,9 @@ pub static CATALOGUE: &[&Setting] = &[
     &MATCHMAKER_STUN_OTHER,
     &MATCHMAKER_STUN_SOFTWARE,
     &MATCHMAKER_TOKEN_KEY,
+    &MATCHMAKER_NODES,
+    &MATCHMAKER_PUBLIC,
+    &DRAIN_SECS,
     &LOG_FORMAT,
     &RUST_LOG,
 ];

@@ -65,7 +65,7 @@ pub struct Connect {
 }
 
 /// A peer, by one of its names.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Target {
     /// The holder of a key.
     Id(PeerId),

@@ -3,11 +3,11 @@ use std::net::{IpAddr, SocketAddr};
 
 use hashbrown::HashTable;
 use peer_core::datagram::v2::NatKind;
-use peer_core::{Network, Peer, PeerId};
+use peer_core::{Network, Peer};
 use slab::Slab;
 
 use super::records::{List, NONE, Order, Record, Slot};
-use super::{AtIp, Gone, LIVE_US, PER_NETWORK_MAX, PeerView, Registration, TTL_US};
+use super::{AtIp, Before, Gone, LIVE_US, PER_NETWORK_MAX, PeerView, Registration, TTL_US};
 use crate::buckets;
 use crate::limits::Rate;
 use crate::outbox::Via;
@@ -86,19 +86,29 @@ impl Table {
         registration: &Registration,
         now_us: u64,
         gone: &mut [Option<Gone>; 2],
-    ) -> Result<Option<PeerId>, ()> {
+    ) -> Result<Before, ()> {
         let from = registration.from;
         let live = self.live(from, now_us);
         let slot = if let Some(slot) = live { slot } else { self.insert(registration, now_us, gone)? };
         self.hear(slot, registration.via, now_us);
         let Some(record) = self.records.get_mut(slot as usize) else { return Err(()) };
-        let before = record.id;
+        let before = Before { was_there: live.is_some(), id: record.id };
         record.id = registration.id;
         record.set_lan(&registration.lan);
         if let Some(rtt_ms) = registration.rtt_ms {
             record.measured(rtt_ms);
         }
         Ok(before)
+    }
+
+    /// Places of records, used or free.
+    pub(super) fn places(&self) -> usize {
+        self.records.capacity()
+    }
+
+    /// The peers in `most` places from `first` on.
+    pub(super) fn in_places(&self, first: usize, most: usize) -> impl Iterator<Item = PeerView> {
+        (first..first.saturating_add(most)).filter_map(|place| self.records.get(place)).map(view)
     }
 
     /// A sign of life of the live peer at `addr`.
