@@ -23,6 +23,7 @@ mod legacy_import;
 mod lifecycle;
 mod limits;
 mod matchmaker_bounds;
+mod metrics;
 mod moving;
 mod nat;
 mod nat_matrix;
