@@ -14,6 +14,7 @@ mod caller;
 mod client;
 mod container;
 mod durability;
+mod examples;
 mod expiry;
 mod file_names;
 mod http_legacy;
