@@ -1,0 +1,95 @@
+//! The alerts and the dashboard of deploy/ against what the services count.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use black_box::binary::Binary;
+use black_box::metrics::{Admin, Sample};
+use black_box::process::Launch;
+use black_box::skip::skipped;
+use black_box::tracker::Tracker;
+use serde_json::Value;
+
+fn deploy(file: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy").join(file)
+}
+
+/// All samples of both services, each of which has answered something.
+fn samples() -> Vec<Sample> {
+    let tracker = Tracker::over(Launch::new(Binary::Standalone).start(), None).when_ready();
+    assert_eq!(tracker.peers("a.html"), Vec::<String>::new());
+    let matchmaker = Admin::at(tracker.process.address("matchmaker-admin"));
+    [tracker.admin().samples(), matchmaker.samples()].concat()
+}
+
+/// The names of our metrics in an expression.
+fn names(expression: &str) -> impl Iterator<Item = &str> {
+    let words = expression.split(|letter: char| !letter.is_ascii_alphanumeric() && letter != '_');
+    words.filter(|word| word.starts_with("tracker_") || word.starts_with("matchmaker_"))
+}
+
+/// The outcomes in an expression: whole ones, and those that end in `.*`.
+fn outcomes(expression: &str) -> impl Iterator<Item = &str> {
+    let chosen = expression.split("outcome=").skip(1);
+    chosen.filter_map(|rest| rest.trim_start_matches('~').split('"').nth(1)).flat_map(|all| all.split('|'))
+}
+
+#[track_caller]
+fn assert_counted(expression: &str, samples: &[Sample]) {
+    let known: BTreeSet<&str> = samples.iter().map(|sample| sample.name.as_str()).collect();
+    for name in names(expression) {
+        assert!(known.contains(name), "nothing is called {name}: {expression}");
+    }
+    for outcome in outcomes(expression) {
+        let is_there = |sample: &Sample| match outcome.strip_suffix(".*") {
+            Some(start) => sample.labels.contains(&format!("outcome=\"{start}")),
+            None => sample.has("outcome", outcome),
+        };
+        assert!(samples.iter().any(is_there), "no outcome is called {outcome}: {expression}");
+    }
+}
+
+#[test]
+fn every_expression_of_the_dashboard_names_what_is_counted() {
+    let text = std::fs::read_to_string(deploy("grafana/dashboard.json")).expect("a dashboard");
+    let dashboard: Value = serde_json::from_str(&text).expect("JSON");
+    let panels = dashboard["panels"].as_array().expect("panels");
+    let samples = samples();
+    let mut shown = BTreeSet::new();
+    for panel in panels {
+        for target in panel["targets"].as_array().expect("targets") {
+            let expression = target["expr"].as_str().expect("an expression");
+            assert!(names(expression).next().is_some(), "{expression}");
+            assert_counted(expression, &samples);
+            shown.extend(names(expression));
+        }
+    }
+    let query = &dashboard["templating"]["list"][1]["query"]["query"];
+    assert_counted(query.as_str().expect("a query"), &samples);
+    let counted: BTreeSet<&str> = samples.iter().map(|sample| sample.name.as_str()).collect();
+    assert_eq!(shown, counted, "the dashboard shows all that is counted");
+}
+
+#[test]
+fn every_alert_names_what_is_counted_and_is_tested() {
+    let rules = std::fs::read_to_string(deploy("prometheus/alerts.yml")).expect("rules");
+    assert_counted(&rules, &samples());
+    let tests = std::fs::read_to_string(deploy("prometheus/alerts-test.yml")).expect("tests of the rules");
+    let alerts: Vec<&str> = rules.lines().filter_map(|line| line.trim().strip_prefix("- alert: ")).collect();
+    assert!(!alerts.is_empty());
+    for alert in alerts {
+        assert!(tests.contains(&format!("alertname: {alert}\n")), "{alert} has no test");
+    }
+}
+
+#[test]
+fn every_alert_comes_when_it_should() {
+    let output =
+        Command::new("promtool").args(["test", "rules"]).arg(deploy("prometheus/alerts-test.yml")).output();
+    let Ok(output) = output else {
+        skipped("promtool", "tests/run installs it");
+        return;
+    };
+    assert!(output.status.success(), "{output:?}");
+}
