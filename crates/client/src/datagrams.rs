@@ -44,12 +44,29 @@ impl Datagrams {
     ///
     /// [`io::ErrorKind::WouldBlock`] where the kernel has no room just now: try again after [`Self::writable`].
     pub fn try_send(&self, to: SocketAddr, datagram: &[u8]) -> io::Result<()> {
-        self.sockets.towards(to).try_send_to(datagram, to).map(|_| ())
+        self.sockets.towards(to).try_send(to, datagram, None)
+    }
+
+    /// Sends several datagrams of `segment` bytes each, of which the last one may be shorter, with one call of the kernel. At
+    /// most [`Self::segments_max`] of them; else as [`Self::try_send`].
+    pub fn try_send_segments(&self, to: SocketAddr, datagrams: &[u8], segment: usize) -> io::Result<()> {
+        self.sockets.towards(to).try_send(to, datagrams, Some(segment))
+    }
+
+    /// How many datagrams may be sent at once. It falls to one where the network card turns out not to take more.
+    pub fn segments_max(&self) -> usize {
+        self.sockets.main().segments_max()
+    }
+
+    /// Whether the system may cut a datagram that is too large for the way into fragments. Where it does not, such a datagram is
+    /// lost, or an error, so that a protocol can find out what passes (RFC 8899).
+    pub fn may_fragment(&self) -> bool {
+        self.sockets.main().may_fragment()
     }
 
     /// Waits until the kernel has room for what is sent.
     pub async fn writable(&self) -> io::Result<()> {
-        self.sockets.main().writable().await
+        self.sockets.writable().await
     }
 
     /// The address of the main socket on this host.

@@ -15,12 +15,13 @@ use crate::error::{BindError, ConnectError};
 use crate::machine::{Connected, Event, Machine, PathId, RequestId, SocketId, Standing, Whose};
 use crate::path::{Notice, Path};
 use crate::queue::Queue;
-use crate::sockets::{DATAGRAM_MAX_BYTES, Sockets};
+use crate::socket::Batch;
+use crate::sockets::Sockets;
 
 /// Datagrams of a path that wait to be taken at most.
 const PATH_DATAGRAMS_MAX: usize = 256;
-/// Datagrams that are received before timers are looked at again.
-const RECEIVES_AT_ONCE: usize = 64;
+/// Calls of the kernel to receive, of several datagrams each, before timers are looked at again.
+const RECEIVES_AT_ONCE: usize = 4;
 
 /// What the handles of a client share with its driver.
 #[derive(Debug)]
@@ -78,7 +79,7 @@ impl Driver {
     }
 
     async fn run(mut self, mut commands: mpsc::Receiver<Command>) {
-        let mut buffer = vec![0; DATAGRAM_MAX_BYTES];
+        let mut batch = Batch::new();
         let dropped = Arc::clone(&self.dropped);
         self.machine.start(Duration::ZERO);
         loop {
@@ -91,9 +92,9 @@ impl Driver {
             let timeout = self.machine.next_timeout().map(|timeout| self.start + timeout);
             tokio::select! {
                 command = commands.recv() => self.obey(command),
-                (socket, from, len) = poll_fn(|context| sockets.poll_receive(context, &mut buffer)) => {
-                    self.receive(socket, from, &buffer, len);
-                    self.receive_what_is_there(&mut buffer).await;
+                socket = poll_fn(|context| sockets.poll_receive(context, &mut batch)) => {
+                    self.receive_all(socket, &batch);
+                    self.receive_what_is_there(&mut batch).await;
                 }
                 () = sleep_until(timeout) => {}
                 () = dropped.notified() => self.close_dropped(),
@@ -106,22 +107,27 @@ impl Driver {
         self.closing.drain(..).for_each(drop);
     }
 
-    async fn receive_what_is_there(&mut self, buffer: &mut [u8]) {
+    async fn receive_what_is_there(&mut self, batch: &mut Batch) {
         let sockets = Arc::clone(&self.shared.sockets);
-        for _ in 0..RECEIVES_AT_ONCE {
+        for _ in 1..RECEIVES_AT_ONCE {
             let received = poll_fn(|context| {
-                std::task::Poll::Ready(match sockets.poll_receive(context, buffer) {
-                    std::task::Poll::Ready(received) => Some(received),
+                std::task::Poll::Ready(match sockets.poll_receive(context, batch) {
+                    std::task::Poll::Ready(socket) => Some(socket),
                     std::task::Poll::Pending => None,
                 })
             });
-            let Some((socket, from, len)) = received.await else { return };
-            self.receive(socket, from, buffer, len);
+            let Some(socket) = received.await else { return };
+            self.receive_all(socket, batch);
         }
     }
 
-    fn receive(&mut self, socket: SocketId, from: SocketAddr, buffer: &[u8], len: usize) {
-        let Some(datagram) = buffer.get(..len) else { return };
+    fn receive_all(&mut self, socket: SocketId, batch: &Batch) {
+        for (from, datagram) in batch.datagrams() {
+            self.receive(socket, from, datagram);
+        }
+    }
+
+    fn receive(&mut self, socket: SocketId, from: SocketAddr, datagram: &[u8]) {
         let whose = self.machine.handle(self.start.elapsed(), socket, from, datagram);
         // A path that this datagram opened is to be there for it.
         self.perform();
@@ -170,7 +176,7 @@ impl Driver {
         while let Some(transmit) = self.machine.poll_transmit() {
             // What the kernel has no room for is lost, as anything may be on the way, and repeated like that.
             let socket = self.shared.sockets.get(transmit.socket);
-            let _ = socket.and_then(|socket| socket.try_send_to(&transmit.bytes, transmit.to));
+            let _ = socket.and_then(|socket| socket.try_send(transmit.to, &transmit.bytes, None));
         }
     }
 

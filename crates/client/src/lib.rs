@@ -25,6 +25,7 @@ mod lan;
 pub mod machine;
 mod path;
 mod queue;
+mod socket;
 mod sockets;
 
 pub use client::Client;

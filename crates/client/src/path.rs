@@ -7,11 +7,11 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use peer_core::PeerId;
-use tokio::net::UdpSocket;
 use tokio::sync::Notify;
 
 use crate::Via;
 use crate::queue::Queue;
+use crate::socket::Socket;
 
 /// A way to a peer that datagrams were seen to pass in both directions. It is kept open in the NATs by small datagrams of
 /// its own every 15 seconds, until it is dropped.
@@ -20,7 +20,7 @@ pub struct Path {
     pub(crate) id: Option<PeerId>,
     pub(crate) via: Via,
     pub(crate) took: Duration,
-    pub(crate) socket: Arc<UdpSocket>,
+    pub(crate) socket: Arc<Socket>,
     /// Shared with the driver: when nobody else has it, the path is closed.
     pub(crate) queue: Arc<Queue<Bytes>>,
     // After the queue, since fields are dropped in their order.
@@ -52,9 +52,10 @@ impl Path {
         self.took
     }
 
-    /// Sends a datagram to the peer. That it was sent does not mean that it arrives.
+    /// Sends a datagram to the peer. That it was sent does not mean that it arrives. It is not cut into fragments: one larger than
+    /// an interface on the way takes (1,200 bytes pass nearly everywhere) is an error, or lost.
     pub async fn send(&self, datagram: &[u8]) -> io::Result<()> {
-        self.socket.send_to(datagram, self.peer).await.map(|_| ())
+        self.socket.send(self.peer, datagram).await
     }
 
     /// The next datagram of the peer; `None` when the path has ended: the peer left, was not heard for a minute, or the

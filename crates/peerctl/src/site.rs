@@ -10,6 +10,8 @@ use peer_core::limits::FILES_PER_PEER_MAX;
 
 use crate::digest::ContentDigest;
 
+/// How the name of a file starts that a fetch has not completed: hidden, and never given out.
+pub(crate) const PART_PREFIX: &str = ".peerctl-";
 /// Deepest directory that is walked into, in levels below the site's.
 const DEPTH_MAX: usize = 64;
 
@@ -87,7 +89,7 @@ impl Site {
                     site.left_out.push((path, "its name is not UTF-8".to_owned()));
                     continue;
                 };
-                if segment.starts_with('.') && !hidden {
+                if segment.starts_with(PART_PREFIX) || (segment.starts_with('.') && !hidden) {
                     continue;
                 }
                 let kind = entry.file_type().with_context(|| format!("{}", path.display()))?;

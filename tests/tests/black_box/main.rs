@@ -39,6 +39,7 @@ mod redis_tls;
 mod settings;
 mod signatures;
 mod stun;
+mod transfer;
 mod udp_legacy;
 mod udp_v2;
 mod udp_v2_spoofing;

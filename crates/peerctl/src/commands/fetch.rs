@@ -1,7 +1,8 @@
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, anyhow};
-use peer_client::{Path, Target};
+use peer_client::{Path as Way, Target};
 use quinn::{Connection, ConnectionError, Endpoint};
 
 use crate::cli::FetchCommand;
@@ -9,7 +10,9 @@ use crate::failure::Failure;
 use crate::output::{BAD, GOOD, NAME, bytes, bytes_bar, note, printable, say, warn};
 use crate::rendezvous;
 use crate::site::site_name;
-use crate::transfer::{DONE, Fetched, ServerPin, Wanted, client_config, endpoint, fetch, presented_id};
+use crate::transfer::{
+    DONE, Fetched, Manifest, ServerPin, client_config, endpoint, fetch, manifest, presented_id,
+};
 
 pub(super) async fn run(command: &FetchCommand) -> Result<(), Failure> {
     let site = site_name(&command.out, Some(&command.site)).map_err(Failure::Usage)?;
@@ -21,22 +24,38 @@ pub(super) async fn run(command: &FetchCommand) -> Result<(), Failure> {
     note(format_args!("connected to {}", rendezvous::describe(&path)));
     let endpoint = endpoint(client.datagrams(), None)?;
     let connection = shake_hands(&endpoint, command.peer, &path).await?;
-    let fetched =
-        fetch_shown(&connection, &Wanted { site: &site, out: &command.out, limit_bytes: command.max_bytes })
-            .await;
+    let fetched = fetch_site(&connection, &site, command).await;
     // However it went: a connection that is left open would be waited for.
     connection.close(DONE, b"");
     // Says goodbye to the peer, which otherwise keeps the way open for a while.
     endpoint.wait_idle().await;
     drop(path);
     client.close().await;
-    let failed = fetched?.failed.len();
-    if failed == 0 { Ok(()) } else { Err(anyhow!("{failed} files did not come").into()) }
+    fetched
+}
+
+/// Fetches what the peer says that the site has.
+async fn fetch_site(connection: &Connection, site: &str, command: &FetchCommand) -> Result<(), Failure> {
+    let manifest = manifest(connection, site, command.max_bytes).await?;
+    let all = manifest.files.len();
+    let fetched = fetch_shown(connection, site, manifest, &command.out).await?;
+    if let Some(lost) = fetched.lost {
+        let there = fetched.fetched + fetched.kept;
+        return Err(anyhow!(
+            "the connection to the peer is lost: {lost}; {there} of {all} files are there, and the same command goes on from \
+             there"
+        )
+        .into());
+    }
+    match fetched.failed.len() {
+        0 => Ok(()),
+        failed => Err(anyhow!("{failed} of {all} files did not come").into()),
+    }
 }
 
 /// Makes sure who the peer is: by the id that was asked for, by the one that the matchmaker has verified of whoever is at the
 /// address, or, where there is none, by what it shows now.
-async fn shake_hands(endpoint: &Endpoint, target: Target, path: &Path) -> Result<Connection, Failure> {
+async fn shake_hands(endpoint: &Endpoint, target: Target, path: &Way) -> Result<Connection, Failure> {
     let known = match target {
         Target::Id(id) => Some(id),
         Target::Ip(_) | Target::Addr(_) => path.id(),
@@ -62,17 +81,16 @@ async fn shake_hands(endpoint: &Endpoint, target: Target, path: &Path) -> Result
     Ok(connection)
 }
 
-async fn fetch_shown(connection: &Connection, wanted: &Wanted<'_>) -> Result<Fetched, Failure> {
+async fn fetch_shown(
+    connection: &Connection,
+    site: &str,
+    manifest: Manifest,
+    out: &Path,
+) -> Result<Fetched, Failure> {
     let begin = Instant::now();
-    let bar = bytes_bar(0).with_message(wanted.site.to_owned());
+    let bar = bytes_bar(manifest.total_bytes).with_message(site.to_owned());
     let moving = bar.clone();
-    let fetched = fetch(
-        connection,
-        wanted,
-        |manifest| bar.set_length(manifest.total_bytes),
-        move |bytes| moving.inc(bytes),
-    )
-    .await;
+    let fetched = fetch(connection, manifest.files, out, move |bytes| moving.inc(bytes)).await;
     bar.finish_and_clear();
     let fetched = fetched?;
     for (name, why) in &fetched.failed {

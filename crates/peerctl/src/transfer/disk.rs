@@ -1,5 +1,6 @@
 //! Where a file of another peer goes on our disk.
 
+use std::collections::HashSet;
 use std::fs::{self, File, Metadata};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -8,9 +9,7 @@ use tempfile::{Builder, NamedTempFile};
 
 use super::manifest::RemoteFile;
 use crate::digest::ContentDigest;
-
-/// How the name of a file starts that is not complete: hidden, so that nobody publishes it.
-const PART_PREFIX: &str = ".peerctl-";
+use crate::site::PART_PREFIX;
 
 /// The place of a file below a directory of ours.
 #[derive(Debug)]
@@ -63,12 +62,40 @@ impl Place {
         builder.prefix(PART_PREFIX);
         #[cfg(unix)]
         builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o644));
-        builder.tempfile_in(&self.folder)
+        let part = builder.tempfile_in(&self.folder)?;
+        // Held until it is put or given up, and let go by the system when the process dies. Where there are no locks, nobody is
+        // told that it is in use.
+        let _ = part.as_file().try_lock();
+        Ok(part)
+    }
+
+    fn clear_parts(&self) -> io::Result<()> {
+        for entry in fs::read_dir(&self.folder)? {
+            let entry = entry?;
+            let is_part = entry.file_name().as_encoded_bytes().starts_with(PART_PREFIX.as_bytes());
+            if is_part && entry.file_type()?.is_file() && File::open(entry.path())?.try_lock().is_ok() {
+                fs::remove_file(entry.path())?;
+            }
+        }
+        Ok(())
     }
 
     /// Gives a part that is complete its name, in place of what had it.
     pub(super) fn put(&self, part: NamedTempFile) -> io::Result<()> {
         part.persist(&self.path).map(drop).map_err(|error| error.error)
+    }
+}
+
+/// Takes away the parts that a fetch has left which was killed, in all directories below `out` that these files go to. Those of a
+/// fetch that runs are locked, and stay.
+pub(super) fn clear_parts(out: &Path, files: &[RemoteFile]) {
+    let folder = |file: &RemoteFile| file.name.as_str().rsplit_once('/').map(|(folder, _)| folder.to_owned());
+    let mut seen = HashSet::new();
+    for file in files.iter().filter(|file| folder(file).is_some_and(|folder| seen.insert(folder))) {
+        // Whatever is wrong here is found again, and said, when the files themselves are fetched.
+        if let Ok(place) = Place::below(out, file) {
+            let _ = place.clear_parts();
+        }
     }
 }
 
@@ -110,6 +137,20 @@ mod tests {
         let place = Place::below(out.path(), &file("home/a", b"content")).unwrap();
         drop(place.part().unwrap());
         assert_eq!(fs::read_dir(out.path().join("home")).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn parts_that_nobody_writes_any_more_are_taken_away_and_others_stay() {
+        let out = tempfile::tempdir().unwrap();
+        let file = file("home/a", b"content");
+        let place = Place::below(out.path(), &file).unwrap();
+        let (_, left) = place.part().unwrap().keep().unwrap();
+        let used = place.part().unwrap();
+        fs::write(out.path().join("home/other"), "").unwrap();
+        clear_parts(out.path(), &[file]);
+        assert!(!left.exists());
+        assert!(used.path().exists());
+        assert!(out.path().join("home/other").exists());
     }
 
     #[test]

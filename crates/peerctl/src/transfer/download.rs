@@ -4,12 +4,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context as _, anyhow, bail};
-use quinn::{Connection, ReadError, ReadToEndError, RecvStream};
+use quinn::{Chunk, Connection, ConnectionError, ReadError, RecvStream};
 use tokio::fs::File;
 use tokio::io::AsyncWriteExt as _;
 use tokio::task::{JoinSet, spawn_blocking};
+use tokio::time::timeout;
 
-use super::disk::Place;
+use super::STALL;
+use super::disk::{Place, clear_parts};
 use super::manifest::{Manifest, RemoteFile};
 use super::wire::{self, MANIFEST_MAX_BYTES, NOT_WANTED, Request};
 use crate::digest::Hasher;
@@ -18,17 +20,6 @@ use crate::digest::Hasher;
 const FILES_AT_ONCE: usize = 16;
 /// Largest piece that is taken from a stream at once, in bytes.
 const PIECE_BYTES: usize = 256 * 1_024;
-
-/// What is wanted, and where it goes.
-#[derive(Debug)]
-pub struct Wanted<'a> {
-    /// The site.
-    pub site: &'a str,
-    /// The directory that the site's directory is made in.
-    pub out: &'a Path,
-    /// How many bytes the site may have.
-    pub limit_bytes: u64,
-}
 
 /// What came of it.
 #[derive(Debug, Default)]
@@ -41,6 +32,10 @@ pub struct Fetched {
     pub bytes: u64,
     /// Files that did not come, and why.
     pub failed: Vec<(String, String)>,
+    /// Files that did not come because the connection was lost before.
+    pub missing: usize,
+    /// Why the connection was lost, where it was.
+    pub lost: Option<ConnectionError>,
 }
 
 /// What became of one file.
@@ -49,62 +44,70 @@ enum Outcome {
     Kept,
 }
 
-/// Fetches a site from the other end of `connection`, which stays open. `started` is told how many bytes there are in all, and
-/// `progress` of those that came or were there. A file that does not come leaves the others alone.
+/// Fetches the files of a manifest from the other end of `connection`, which stays open, to below `out`. `progress` is told of
+/// bytes that came or were there. A file that does not come leaves the others alone; a connection that is lost ends it.
 pub async fn fetch(
     connection: &Connection,
-    wanted: &Wanted<'_>,
-    started: impl FnOnce(&Manifest),
+    files: Vec<RemoteFile>,
+    out: &Path,
     progress: impl Fn(u64) + Clone + Send + 'static,
 ) -> anyhow::Result<Fetched> {
-    let manifest = read_manifest(connection, wanted).await?;
-    started(&manifest);
+    let (below, names) = (out.to_owned(), files.clone());
+    spawn_blocking(move || clear_parts(&below, &names)).await?;
     let mut fetched = Fetched::default();
     let mut tasks = JoinSet::new();
-    for file in manifest.files {
+    let mut files = files.into_iter();
+    while connection.close_reason().is_none() {
         if tasks.len() == FILES_AT_ONCE
             && let Some(done) = tasks.join_next().await
         {
-            fetched.count(done?);
+            fetched.count(connection, done?);
         }
-        let (connection, out, progress) = (connection.clone(), wanted.out.to_owned(), progress.clone());
+        let Some(file) = files.next() else { break };
+        let (connection, out, progress) = (connection.clone(), out.to_owned(), progress.clone());
         tasks.spawn(async move {
             let outcome = fetch_file(&connection, out, &file, progress).await;
             (file, outcome)
         });
     }
     while let Some(done) = tasks.join_next().await {
-        fetched.count(done?);
+        fetched.count(connection, done?);
     }
+    fetched.missing += files.len();
     fetched.failed.sort();
+    if fetched.missing > 0 {
+        fetched.lost = connection.close_reason();
+    }
     Ok(fetched)
 }
 
 impl Fetched {
-    fn count(&mut self, (file, outcome): (RemoteFile, anyhow::Result<Outcome>)) {
+    fn count(&mut self, connection: &Connection, (file, outcome): (RemoteFile, anyhow::Result<Outcome>)) {
         match outcome {
             Ok(Outcome::Fetched) => {
                 self.fetched += 1;
                 self.bytes += file.size;
             }
             Ok(Outcome::Kept) => self.kept += 1,
+            // All that are under way fail then, for one reason.
+            Err(_) if connection.close_reason().is_some() => self.missing += 1,
             Err(error) => self.failed.push((file.name.to_string(), format!("{error:#}"))),
         }
     }
 }
 
-async fn read_manifest(connection: &Connection, wanted: &Wanted<'_>) -> anyhow::Result<Manifest> {
-    let mut stream = ask(connection, &Request::Manifest(wanted.site.to_owned())).await?;
-    let json = match stream.read_to_end(MANIFEST_MAX_BYTES).await {
-        Ok(json) => json,
-        Err(ReadToEndError::TooLong) => {
-            bail!("the peer's list of files has more than {MANIFEST_MAX_BYTES} bytes")
+/// Asks for the list of a site's files, which may have `limit_bytes` together.
+pub async fn manifest(connection: &Connection, site: &str, limit_bytes: u64) -> anyhow::Result<Manifest> {
+    let mut stream = ask(connection, &Request::Manifest(site.to_owned())).await?;
+    let mut json = Vec::new();
+    while let Some(piece) = next_piece(&mut stream).await.with_context(|| format!("the site {site:?}"))? {
+        if json.len() + piece.bytes.len() > MANIFEST_MAX_BYTES {
+            let _ = stream.stop(NOT_WANTED);
+            bail!("the peer's list of files has more than {MANIFEST_MAX_BYTES} bytes");
         }
-        Err(ReadToEndError::Read(error)) => {
-            return Err(read_failed(error)).with_context(|| format!("the site {:?}", wanted.site));
-        }
-    };
-    Ok(Manifest::read(&json, wanted.site, wanted.limit_bytes)?)
+        json.extend_from_slice(&piece.bytes);
+    }
+    Ok(Manifest::read(&json, site, limit_bytes)?)
 }
 
 /// Sends a request; its answer comes on the stream.
@@ -149,7 +152,7 @@ async fn receive(
     progress: impl Fn(u64),
 ) -> anyhow::Result<()> {
     let mut hasher = Hasher::default();
-    while let Some(piece) = stream.read_chunk(PIECE_BYTES, true).await.map_err(read_failed)? {
+    while let Some(piece) = next_piece(&mut stream).await? {
         hasher.update(&piece.bytes);
         if hasher.bytes() > file.size {
             // Where the stream has ended meanwhile, there is nothing to stop.
@@ -169,9 +172,15 @@ async fn receive(
     Ok(())
 }
 
-fn read_failed(error: ReadError) -> anyhow::Error {
-    match error {
-        ReadError::Reset(code) => anyhow!(wire::reason(code)),
-        error => anyhow!(error),
+/// What comes next; `None` at the end. A peer that keeps the connection alive and sends nothing is not waited for.
+async fn next_piece(stream: &mut RecvStream) -> anyhow::Result<Option<Chunk>> {
+    match timeout(STALL, stream.read_chunk(PIECE_BYTES, true)).await {
+        Ok(Ok(piece)) => Ok(piece),
+        Ok(Err(ReadError::Reset(code))) => Err(anyhow!(wire::reason(code))),
+        Ok(Err(error)) => Err(anyhow!(error)),
+        Err(_) => {
+            let _ = stream.stop(NOT_WANTED);
+            bail!("the peer sent nothing for {} s", STALL.as_secs())
+        }
     }
 }

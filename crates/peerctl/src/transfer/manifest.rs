@@ -7,6 +7,7 @@ use peer_core::{FileName, Invalid};
 
 use super::wire::ManifestBody;
 use crate::digest::ContentDigest;
+use crate::site::PART_PREFIX;
 
 /// A file that can be asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,6 +49,20 @@ pub enum BadManifest {
     /// A name is not of the site, or has an empty segment, so that it would be the name of another file on disk.
     #[error("the peer's list has the name {0:?}, which is none of a file of this site")]
     NotOfSite(String),
+    /// A name is one of those that we give to what is not complete.
+    #[error("the peer's list has the name {0:?}, which is kept for files that are not complete")]
+    Reserved(String),
+    /// A name is that of a file and of a directory.
+    #[error("the peer's list has a file {0:?} and others below it")]
+    FileAndDirectory(String),
+    /// No file is as large.
+    #[error("the peer's list says that {name:?} has {size} bytes; at most {FILE_SIZE_MAX} can be")]
+    Size {
+        /// The name.
+        name: String,
+        /// What it says, in bytes.
+        size: u64,
+    },
     /// A name is there twice.
     #[error("the peer's list has the name {0:?} twice")]
     Twice(String),
@@ -77,17 +92,34 @@ impl Manifest {
             if !is_of_site(name.as_str(), site) {
                 return Err(BadManifest::NotOfSite(entry.filename));
             }
+            if name.as_str().split('/').any(|segment| segment.starts_with(PART_PREFIX)) {
+                return Err(BadManifest::Reserved(entry.filename));
+            }
+            if entry.size > FILE_SIZE_MAX {
+                return Err(BadManifest::Size { name: entry.filename, size: entry.size });
+            }
             if !names.insert(name.clone()) {
                 return Err(BadManifest::Twice(entry.filename));
             }
-            total_bytes = total_bytes.saturating_add(entry.size.min(FILE_SIZE_MAX));
+            total_bytes = total_bytes.saturating_add(entry.size);
             if total_bytes > limit {
                 return Err(BadManifest::TooLarge { limit });
             }
             files.push(RemoteFile { name, digest: entry.hash, size: entry.size });
         }
+        let is_file = |name: &str| name.parse::<FileName>().is_ok_and(|name| names.contains(&name));
+        for file in &files {
+            if let Some(directory) = directories(file.name.as_str()).find(|directory| is_file(directory)) {
+                return Err(BadManifest::FileAndDirectory(directory.to_owned()));
+            }
+        }
         Ok(Self { files, total_bytes })
     }
+}
+
+/// The directories that a name goes through.
+fn directories(name: &str) -> impl Iterator<Item = &str> {
+    name.match_indices('/').filter_map(|(place, _)| name.get(..place))
 }
 
 fn is_of_site(name: &str, site: &str) -> bool {
@@ -141,7 +173,7 @@ mod tests {
         let huge = format!(r#"{{"files":[{{"filename":"home/a","hash":"{HASH}","size":{}}}]}}"#, u64::MAX);
         assert!(matches!(
             Manifest::read(huge.as_bytes(), "home", 1 << 40),
-            Err(BadManifest::TooLarge { .. })
+            Err(BadManifest::Size { size: u64::MAX, .. })
         ));
     }
 
@@ -152,14 +184,61 @@ mod tests {
         }
     }
 
+    /// Names that could do harm, and good ones among them.
+    fn names() -> impl Strategy<Value = String> {
+        let segment = prop_oneof![
+            Just("home".to_owned()),
+            Just("..".to_owned()),
+            Just(".peerctl-x".to_owned()),
+            "[ab]",
+            "[a./\\\\~:\u{0}\n\u{202e}é]{0,3}",
+        ];
+        let name = prop::collection::vec(segment, 0..4).prop_map(|segments| segments.join("/"));
+        prop_oneof![name.clone(), name.prop_map(|name| format!("home/{name}"))]
+    }
+
+    fn sizes() -> impl Strategy<Value = serde_json::Value> {
+        prop_oneof![
+            (0_u64..100).prop_map(Into::into),
+            any::<u64>().prop_map(Into::into),
+            any::<i64>().prop_map(Into::into),
+            any::<f64>().prop_map(Into::into),
+        ]
+    }
+
     proptest! {
+        /// Whatever is taken can be written below the directory of the site, and nowhere else.
         #[test]
-        fn a_name_that_was_taken_is_below_the_site(name in "(home|\\.\\.|[a./\\\\]{1,3})(/[a./\\\\]{0,4}){0,3}") {
-            if let Ok(manifest) = read(&[&name], 100) {
-                let path = std::path::Path::new(manifest.files[0].name.as_str());
-                prop_assert!(path.starts_with("home"));
-                prop_assert!(path.components().all(|part| matches!(part, std::path::Component::Normal(_))));
+        fn a_list_that_is_taken_does_no_harm(
+            entries in prop::collection::vec((names(), sizes()), 0..5),
+            limit in prop_oneof![0_u64..300, Just(u64::MAX)],
+            cut in prop::option::weighted(0.1, 0_usize..200),
+        ) {
+            let entry = |(name, size)| serde_json::json!({"filename": name, "hash": HASH, "size": size});
+            let files: Vec<_> = entries.into_iter().map(entry).collect();
+            let json = serde_json::json!({"files": files}).to_string();
+            let json = cut.and_then(|cut| json.as_bytes().get(..cut)).unwrap_or(json.as_bytes());
+            if let Ok(manifest) = Manifest::read(json, "home", limit) {
+                let mut names = HashSet::new();
+                for file in &manifest.files {
+                    let path = std::path::Path::new(file.name.as_str());
+                    prop_assert!(path.starts_with("home") && path != std::path::Path::new("home"));
+                    prop_assert!(path.components().all(|part| matches!(part, std::path::Component::Normal(_))));
+                    prop_assert!(!file.name.as_str().contains(char::is_control));
+                    // As paths: two texts must not be one file.
+                    prop_assert!(names.insert(path));
+                }
+                let is_below = |path: &std::path::Path| path.ancestors().skip(1).any(|above| names.contains(above));
+                prop_assert!(!names.iter().any(|path| is_below(path)));
+                prop_assert_eq!(manifest.files.iter().map(|file| file.size).sum::<u64>(), manifest.total_bytes);
+                prop_assert!(manifest.total_bytes <= limit);
             }
+        }
+
+        #[test]
+        fn any_bytes_may_come(bytes: Vec<u8>) {
+            // So many random bytes are a list once in the life of a universe.
+            prop_assert!(Manifest::read(&bytes, "home", 100).is_err());
         }
     }
 }

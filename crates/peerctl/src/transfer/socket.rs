@@ -47,7 +47,12 @@ impl AsyncUdpSocket for PathSocket {
     }
 
     fn try_send(&self, transmit: &Transmit<'_>) -> io::Result<()> {
-        match self.datagrams.try_send(transmit.destination, transmit.contents) {
+        let (to, contents) = (transmit.destination, transmit.contents);
+        let sent = match transmit.segment_size {
+            Some(segment) => self.datagrams.try_send_segments(to, contents, segment),
+            None => self.datagrams.try_send(to, contents),
+        };
+        match sent {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Err(error),
             // Anything else, such as the ICMP of an earlier datagram, is a datagram that was lost: QUIC sends it again, or
             // gives up when nothing comes back. An error here would end the connection at once.
@@ -87,6 +92,14 @@ impl AsyncUdpSocket for PathSocket {
 
     fn local_addr(&self) -> io::Result<SocketAddr> {
         self.datagrams.local_addr()
+    }
+
+    fn max_transmit_segments(&self) -> usize {
+        self.datagrams.segments_max()
+    }
+
+    fn may_fragment(&self) -> bool {
+        self.datagrams.may_fragment()
     }
 }
 

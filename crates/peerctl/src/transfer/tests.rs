@@ -1,6 +1,13 @@
 //! Both sides over loopback, each on a socket of its own.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test reports what is wrong by failing")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "a test reports what is wrong by failing"
+)]
+
+mod hostile;
 
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -48,8 +55,10 @@ impl Drop for Server {
     }
 }
 
-fn wanted<'a>(site: &'a str, out: &'a Path) -> Wanted<'a> {
-    Wanted { site, out, limit_bytes: LIMIT_BYTES }
+/// All of the site, as `peerctl fetch` has it.
+async fn fetch_all(connection: &Connection, out: &Path) -> Fetched {
+    let manifest = manifest(connection, "home", LIMIT_BYTES).await.unwrap();
+    fetch(connection, manifest.files, out, |_| {}).await.unwrap()
 }
 
 #[tokio::test]
@@ -63,7 +72,7 @@ async fn a_site_arrives_as_it_is_and_what_is_there_is_not_fetched_again() {
     let server = Server::start(&identity, &hashed(dir.path()));
 
     let connection = server.connect(ServerPin::Id(identity.id())).await.unwrap();
-    let fetched = fetch(&connection, &wanted("home", out.path()), |_| {}, |_| {}).await.unwrap();
+    let fetched = fetch_all(&connection, out.path()).await;
     assert_eq!((fetched.fetched, fetched.kept, fetched.bytes), (3, 0, 3_000_001));
     assert_eq!(fs::read(out.path().join("home/a/large")).unwrap(), vec![7; 3_000_000]);
     assert_eq!(fs::read(out.path().join("home/empty")).unwrap(), b"");
@@ -71,7 +80,7 @@ async fn a_site_arrives_as_it_is_and_what_is_there_is_not_fetched_again() {
     fs::write(out.path().join("home/small"), "y").unwrap();
     let connection = server.connect(ServerPin::FirstSight).await.unwrap();
     assert_eq!(presented_id(&connection), Some(identity.id()));
-    let fetched = fetch(&connection, &wanted("home", out.path()), |_| {}, |_| {}).await.unwrap();
+    let fetched = fetch_all(&connection, out.path()).await;
     assert_eq!((fetched.fetched, fetched.kept, fetched.failed), (1, 2, vec![]));
 }
 
@@ -95,7 +104,7 @@ async fn a_file_that_changed_since_it_was_hashed_does_not_arrive_and_leaves_the_
     fs::write(dir.path().join("grown"), "grown and grown").unwrap();
     let server = Server::start(&Identity::from_secret(&[1; 32]), &files);
     let connection = server.connect(ServerPin::FirstSight).await.unwrap();
-    let fetched = fetch(&connection, &wanted("home", out.path()), |_| {}, |_| {}).await.unwrap();
+    let fetched = fetch_all(&connection, out.path()).await;
     let failed: Vec<&str> = fetched.failed.iter().map(|(name, _)| name.as_str()).collect();
     assert_eq!(failed, ["home/changed", "home/cut", "home/gone"]);
     let left = fs::read_dir(out.path().join("home")).unwrap();
@@ -111,8 +120,7 @@ async fn what_is_not_on_the_shelf_is_not_given_out() {
     fs::write(dir.path().join("a"), "a").unwrap();
     let server = Server::start(&Identity::from_secret(&[1; 32]), &hashed(dir.path()));
     let connection = server.connect(ServerPin::FirstSight).await.unwrap();
-    let out = tempfile::tempdir().unwrap();
-    let refused = fetch(&connection, &wanted("other", out.path()), |_| {}, |_| {}).await.unwrap_err();
+    let refused = manifest(&connection, "other", LIMIT_BYTES).await.unwrap_err();
     assert!(format!("{refused:#}").contains("does not have it"), "{refused:#}");
 
     for (request, code) in [
