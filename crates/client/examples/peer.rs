@@ -39,7 +39,7 @@ async fn call(path: String, body: Option<Value>) -> Outcome<Value> {
 }
 
 fn sha256(content: &[u8]) -> String {
-    Sha256::digest(content).iter().map(|byte| format!("{byte:02x}")).collect()
+    Sha256::digest(content).iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"))
 }
 
 async fn join() -> Outcome<Client> {
@@ -96,7 +96,7 @@ async fn share(name: String, file: &str) -> Outcome<()> {
 
 /// The first peer that the tracker knows of, and the hash that it published.
 async fn look_up(name: &str) -> Outcome<(SocketAddr, Option<String>)> {
-    let escaped: String = name.bytes().map(|byte| format!("%{byte:02X}")).collect();
+    let escaped = name.bytes().fold(String::new(), |text, byte| text + &format!("%{byte:02X}"));
     let found = call(format!("{HOLDERS}{escaped}"), None).await?;
     let peers = found.get("peers").and_then(Value::as_array).ok_or("no list of peers")?;
     let holder = |peer: &Value| -> Option<(SocketAddr, Option<String>)> {

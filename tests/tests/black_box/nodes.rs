@@ -42,7 +42,7 @@ fn start(redis: &RedisServer, count: usize) -> Vec<Process> {
     nodes
 }
 
-#[expect(clippy::cast_precision_loss, reason = "a handful")]
+#[expect(clippy::cast_precision_loss, clippy::float_cmp, reason = "a handful")]
 fn wait_for_others(node: &Process, others: usize) {
     eventually(PATIENCE, "the nodes know each other", || {
         (admin(node).sum("matchmaker_node_others", &[]) == others as f64 && is_linked(node)).then_some(())
@@ -157,6 +157,7 @@ fn a_killed_node_is_asked_no_more_and_its_peers_go_on_at_another() {
 }
 
 #[test]
+#[expect(clippy::float_cmp, reason = "a count")]
 fn garbage_in_a_channel_is_counted_and_dropped() {
     let redis = RedisServer::start_new();
     let mut nodes = start(&redis, 2);
@@ -267,8 +268,10 @@ fn a_node_that_is_alone_ends_at_once() {
 #[test]
 fn a_node_that_ends_is_red_and_serves_those_who_stay_for_no_longer_than_it_is_told() {
     let redis = RedisServer::start_new();
-    let mut nodes = vec![launch(&redis).set("DRAIN_SECS", "3").start(), launch(&redis).start()];
-    nodes.iter().for_each(|node| wait_for_others(node, 1));
+    let mut nodes = [launch(&redis).set("DRAIN_SECS", "3").start(), launch(&redis).start()];
+    for node in &nodes {
+        wait_for_others(node, 1);
+    }
     let (mut stays, other) = (v2(A, &nodes[0], 1), v2(B, &nodes[1], 2));
     wait_for_homes(&redis, &other.id(), 1);
     let told = Instant::now();

@@ -198,9 +198,8 @@ fn members(answer: &Value) -> Vec<HomeAt> {
 /// What Redis refuses, full or read-only, it will refuse again; everything else is over with a new connection.
 fn unavailable(error: &RedisError) -> RegistryError {
     let errors = error.clone().into_server_errors();
-    let refuses = |code: &str| matches!(code, "OOM" | "READONLY" | "MISCONF" | "NOREPLICAS");
-    let refused = errors.is_some_and(|errors| errors.iter().any(|(_, error)| refuses(error.code())));
-    if refused {
+    let is_lasting = |code: &str| matches!(code, "OOM" | "READONLY" | "MISCONF" | "NOREPLICAS");
+    if errors.is_some_and(|errors| errors.iter().any(|(_, error)| is_lasting(error.code()))) {
         RegistryError::Broken(error.to_string())
     } else {
         RegistryError::Unavailable(error.to_string())
