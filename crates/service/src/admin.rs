@@ -4,10 +4,11 @@ use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 
 use actix_web::dev::Server;
-use actix_web::{App, HttpResponse, HttpServer, web};
-use prometheus_client::encoding::text::encode;
+use actix_web::http::header;
+use actix_web::{App, HttpRequest, HttpResponse, HttpServer, web};
 use prometheus_client::registry::Registry;
 
+use crate::exposition::expose;
 use crate::settings::{BadSetting, Setting, Settings};
 use crate::{Failure, ListenAddrs, Shutdown, bind_tcp};
 
@@ -124,15 +125,10 @@ async fn readiness(ready: web::Data<Readiness>) -> HttpResponse {
     }
 }
 
-async fn scrape(metrics: web::Data<Registry>) -> HttpResponse {
-    let mut text = String::new();
-    if encode(&mut text, &metrics).is_err() {
-        return HttpResponse::InternalServerError().finish();
+async fn scrape(request: HttpRequest, metrics: web::Data<Registry>) -> HttpResponse {
+    let accept = request.headers().get(header::ACCEPT).and_then(|accept| accept.to_str().ok());
+    match expose(&metrics, accept.unwrap_or_default()) {
+        Ok((format, text)) => HttpResponse::Ok().insert_header((header::CONTENT_TYPE, format)).body(text),
+        Err(_) => HttpResponse::InternalServerError().finish(),
     }
-    HttpResponse::Ok()
-        .insert_header((
-            actix_web::http::header::CONTENT_TYPE,
-            "application/openmetrics-text; version=1.0.0; charset=utf-8",
-        ))
-        .body(text)
 }

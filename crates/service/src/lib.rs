@@ -6,6 +6,7 @@
 
 pub mod admin;
 mod exit;
+mod exposition;
 mod flags;
 mod listen;
 pub mod settings;

@@ -1,12 +1,14 @@
 //! The alerts and the dashboard of deploy/ against what the services count.
 
 use std::collections::BTreeSet;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use black_box::binary::Binary;
 use black_box::metrics::{Admin, Sample};
 use black_box::process::Launch;
+use black_box::redis::RedisServer;
 use black_box::skip::skipped;
 use black_box::tracker::Tracker;
 use serde_json::Value;
@@ -15,12 +17,44 @@ fn deploy(file: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy").join(file)
 }
 
-/// All samples of both services, each of which has answered something.
+/// All samples of both services, and of a matchmaker that is one of several.
 fn samples() -> Vec<Sample> {
+    let (tracker, matchmaker) = services();
+    let redis = RedisServer::start_new();
+    let node =
+        Launch::new(Binary::Matchmaker).set("REDIS_URL", &redis.url()).set("MATCHMAKER_NODES", "on").start();
+    let node = Admin::at(node.address("matchmaker-admin")).samples();
+    [tracker.admin().samples(), matchmaker.samples(), node].concat()
+}
+
+/// Both services, which have answered something, and the admin listener of the matchmaker.
+fn services() -> (Tracker, Admin) {
     let tracker = Tracker::over(Launch::new(Binary::Standalone).start(), None).when_ready();
     assert_eq!(tracker.peers("a.html"), Vec::<String>::new());
     let matchmaker = Admin::at(tracker.process.address("matchmaker-admin"));
-    [tracker.admin().samples(), matchmaker.samples()].concat()
+    (tracker, matchmaker)
+}
+
+#[test]
+fn what_is_served_passes_the_check_of_prometheus() {
+    let (tracker, matchmaker) = services();
+    for admin in [tracker.admin(), matchmaker] {
+        let mut command = Command::new("promtool");
+        command
+            .args(["check", "metrics"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        let Ok(mut promtool) = command.spawn() else {
+            skipped("promtool", "tests/run installs it");
+            return;
+        };
+        let text = admin.get("/metrics").text();
+        assert!(text.contains("_total "), "{text}");
+        promtool.stdin.take().expect("a pipe").write_all(text.as_bytes()).expect("it reads");
+        let output = promtool.wait_with_output().expect("it ends");
+        assert!(output.status.success() && output.stderr.is_empty(), "{output:?}\n{text}");
+    }
 }
 
 /// The names of our metrics in an expression.

@@ -175,8 +175,9 @@ impl Registration {
         News::Nothing
     }
 
-    /// Another server is asked from now on.
+    /// Another server is asked from now on, which does not know us yet.
     pub(super) fn move_on(&mut self) {
+        self.contact = Contact::Forgotten;
         self.probe = None;
         self.restarts = 0;
         self.patience = RETRY_FIRST;
@@ -184,6 +185,10 @@ impl Registration {
 
     /// The server does not know us any more.
     pub(super) fn restart(&mut self, now: Duration, who: &Who<'_>, out: &mut Outbox) -> News {
+        if self.contact == Contact::Forgotten && self.pending.is_some() {
+            // It is at that: several requests may have been refused before.
+            return News::Nothing;
+        }
         self.contact = Contact::Forgotten;
         self.restarts += 1;
         if self.restarts > RESTARTS_MAX {
