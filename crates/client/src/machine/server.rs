@@ -91,12 +91,12 @@ impl Machine {
                 self.request_refused(now, tid, code);
             }
             Reply::Error { tid: None, .. } => {}
-            // A server that says it twice has moved us already.
-            Reply::Move { .. } if from != self.server => {}
+            // A server that says it twice has moved us already, or knows better by now than to send us where nobody answers.
+            Reply::Move { .. } if from != self.server && self.main.has_joined() => {}
             Reply::Move { to, .. } => {
                 let next = to.as_slice().iter().find(|next| next.is_ipv4() == self.server.is_ipv4());
                 if let Some(next) = next.filter(|next| **next != self.server) {
-                    self.former = Some(self.server);
+                    self.former = Some(from);
                     self.server = *next;
                     self.main.move_on();
                     self.register(now, SocketId::MAIN);

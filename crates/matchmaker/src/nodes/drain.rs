@@ -31,7 +31,7 @@ pub(crate) async fn drain(
         let end = Instant::now() + most;
         let until_us = shared.now_us() + u64::try_from(most.as_micros()).unwrap_or(u64::MAX);
         let mut before: Vec<SocketAddr> = Vec::new();
-        nodes.leave();
+        nodes.leave().await;
         while shared.engine.v2_len() > 0 && Instant::now() < end && !stop.is_cancelled() {
             // Others may end as well meanwhile, or come.
             let to = nodes.elsewhere();

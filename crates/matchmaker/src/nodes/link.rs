@@ -72,6 +72,8 @@ pub(crate) struct Queues {
     /// Where peers of this node could go.
     others: Mutex<Vec<Node>>,
     beat_now: Notify,
+    /// The others have been told that this node leaves, and it has their newest list.
+    left: Notify,
 }
 
 impl Queues {
@@ -96,11 +98,14 @@ impl Queues {
         self.is_leaving.load(Ordering::Relaxed)
     }
 
-    /// Nobody is to be sent here from now on.
-    pub(crate) fn leave(&self) {
+    /// Nobody is to be sent here from now on. Waits for the list of those who are there now: one that ended a moment before may
+    /// be in the last one.
+    pub(crate) async fn leave(&self) {
         self.is_leaving.store(true, Ordering::Relaxed);
         self.metrics.moved.set(1);
         self.beat_now.notify_one();
+        // Without Redis there is only the old one.
+        let _ = tokio::time::timeout(BEAT, self.left.notified()).await;
     }
 
     /// Where peers of this node can go now.
@@ -142,6 +147,7 @@ pub(crate) fn queues(
         is_leaving: AtomicBool::new(false),
         others: Mutex::default(),
         beat_now: Notify::new(),
+        left: Notify::new(),
     };
     let link =
         Link { id, settings, addrs, own_keys, first_keys, errands: errands_out, arrivals: arrivals_out };
@@ -308,6 +314,9 @@ impl Session<'_> {
         *said = now;
         self.queues.metrics.others.set(i64::try_from(others.len()).unwrap_or(i64::MAX));
         *self.queues.others.lock() = others;
+        if said.leaving {
+            self.queues.left.notify_one();
+        }
         if own_keys.is_none() {
             let SharedKeys { current, next, previous } = shared_keys;
             let first = self.shared.first_keys.current();
