@@ -22,7 +22,7 @@ pub(crate) fn expose(metrics: &Registry, accept: &str) -> Result<(&'static str, 
     }
 }
 
-/// In OpenMetrics a counter is described by the name of its samples without `_total`; in the older format by their whole name,
+/// In `OpenMetrics` a counter is described by the name of its samples without `_total`; in the older format by their whole name,
 /// and there is no unit and no mark at the end.
 fn plain(open_metrics: &str) -> Result<String, fmt::Error> {
     let counters: HashSet<&str> = open_metrics
@@ -35,7 +35,7 @@ fn plain(open_metrics: &str) -> Result<String, fmt::Error> {
             ["# HELP ", "# TYPE "].into_iter().find_map(|what| Some((what, line.strip_prefix(what)?)));
         match described.map(|(what, rest)| (what, rest.split_once(' ').unwrap_or((rest, "")))) {
             Some((what, (name, rest))) if counters.contains(name) => {
-                writeln!(text, "{what}{name}_total {rest}")?
+                writeln!(text, "{what}{name}_total {rest}")?;
             }
             None if line.starts_with("# UNIT ") || line == "# EOF" => {}
             _ => writeln!(text, "{line}")?,
