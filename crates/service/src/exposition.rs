@@ -6,7 +6,7 @@ use std::fmt::{self, Write as _};
 use prometheus_client::encoding::text::encode;
 use prometheus_client::registry::Registry;
 
-/// The format that Prometheus asks for first (OpenMetrics 1.0).
+/// The format that Prometheus asks for first (`OpenMetrics` 1.0).
 pub(crate) const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 /// The one that everything reads (Prometheus text format 0.0.4).
 pub(crate) const PLAIN: &str = "text/plain; version=0.0.4; charset=utf-8";

@@ -105,7 +105,9 @@ impl Queues {
         self.metrics.moved.set(1);
         self.beat_now.notify_one();
         // Without Redis there is only the old one.
-        let _ = tokio::time::timeout(BEAT, self.left.notified()).await;
+        if self.is_linked() {
+            let _ = tokio::time::timeout(BEAT, self.left.notified()).await;
+        }
     }
 
     /// Where peers of this node can go now.
@@ -198,6 +200,8 @@ impl Link {
     /// While there is no Redis, whoever asked hears that nobody has the target. Who came is said again later.
     async fn refuse(&mut self, shared: &Shared, queues: &Queues) {
         let mut out = Out::new(shared);
+        // What was asked for before waits for nobody any more.
+        out.tick(queues);
         let retry = tokio::time::sleep(RETRY);
         tokio::pin!(retry);
         loop {
@@ -239,6 +243,17 @@ impl<'a> Out<'a> {
             queues.take(&mut self.outbox);
         }
         self.courier.send(self.shared, &mut self.outbox);
+    }
+
+    /// Goes on with asks that take too long, and ends those whose time is over.
+    fn tick(&mut self, queues: &Queues) {
+        self.tell(|shared, now_us, outbox| {
+            let expired = shared.engine.node_tick(now_us, outbox);
+            for _ in 0..expired {
+                queues.metrics.count(Some(NodeOutcome::NotFound));
+            }
+            None
+        });
     }
 
     fn give_up(&mut self, pair: PairId) {
@@ -307,6 +322,9 @@ impl Session<'_> {
         let (shared_keys, others) = match self.connection.beat(&now, said, keys, fresh).await {
             Err(RegistryError::Broken(error)) => {
                 self.refused(&error);
+                if now.leaving {
+                    self.queues.left.notify_one();
+                }
                 return Ok(());
             }
             answer => answer?,
@@ -346,13 +364,7 @@ impl Session<'_> {
         let mut out = Out::new(self.shared);
         loop {
             tokio::time::sleep(TICK).await;
-            out.tell(|shared, now_us, outbox| {
-                let expired = shared.engine.node_tick(now_us, outbox);
-                for _ in 0..expired {
-                    self.queues.metrics.count(Some(NodeOutcome::NotFound));
-                }
-                None
-            });
+            out.tick(self.queues);
         }
     }
 
