@@ -155,7 +155,7 @@ class Peer {
   hear(datagram, from) {
     if (text(from) === text(this.server)) this.hearServer(JSON.parse(datagram));
     else if (datagram.length === 20 && datagram.subarray(0, 3).equals(PREFIX)) this.hearPeer(datagram, from);
-    else if ([...this.pairs.values()].some((pair) => pair.at && text(pair.at) === text(from))) this.onDatagram(datagram, from);
+    else this.hearMore(datagram, from);
   }
 
   hearServer(said) {
@@ -182,12 +182,28 @@ class Peer {
       if (what === BYE) this.pairs.delete(name);
       known.state = what === HELLO ? Math.max(known.state, HEARD) : CONFIRMED;
       if (what === HELLO || what === HEARD) this.say(pair, known.state, from);
-      if (known.state === CONFIRMED && !pair.at) {
-        pair.at = from;
-        pair.open(from);
-        this.tell({ type: "result", pair: pair.id, ok: true, via: known.kind, ms: pair.heard - pair.met });
-      }
+      if (known.state === CONFIRMED) this.open(pair, known);
     }
+  }
+
+  /** What is no punch, from where punches came from: the other side may have chosen another address than we did. */
+  hearMore(datagram, from) {
+    for (const pair of this.pairs.values()) {
+      const known = pair.known.get(text(from));
+      if (!known || known.state === HELLO) continue;
+      pair.heard = Date.now();
+      known.state = CONFIRMED;
+      this.open(pair, known);
+      this.onDatagram(datagram, from);
+    }
+  }
+
+  /** Datagrams pass in both directions: the first address of which that is known is the one that we speak to. */
+  open(pair, { to, kind }) {
+    if (pair.at) return;
+    pair.at = to;
+    pair.open(to);
+    this.tell({ type: "result", pair: pair.id, ok: true, via: kind, ms: pair.heard - pair.met });
   }
 
   async close() {

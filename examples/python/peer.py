@@ -154,7 +154,7 @@ class Peer:
         elif datagram.startswith(PREFIX) and len(datagram) == 20:
             self.hear_peer(datagram, source)
         else:
-            self.inbox += [(pair, datagram) for pair in self.pairs.values() if pair.path == source]
+            self.hear_more(datagram, source)
 
     def hear_server(self, datagram):
         said = json.loads(datagram)
@@ -185,11 +185,25 @@ class Peer:
                 self.say(pair, CONFIRMED, source)
             else:
                 pair.state[source] = CONFIRMED
-            if pair.state[source] == CONFIRMED and pair.path is None:
-                pair.path = source
-                via = pair.kinds.get(source, "observed")
-                took = int((pair.heard - pair.met) * 1000)
-                self.tell(type="result", pair=pair.id, ok=True, via=via, ms=took)
+            if pair.state[source] == CONFIRMED:
+                self.open(pair, source)
+
+    def hear_more(self, datagram, source):
+        """What is no punch, from where punches came from: the other side may have chosen another address than we did."""
+        for pair in self.pairs.values():
+            if pair.state.get(source, HELLO) != HELLO:
+                pair.heard = time.monotonic()
+                pair.state[source] = CONFIRMED
+                self.open(pair, source)
+                self.inbox.append((pair, datagram))
+
+    def open(self, pair, source):
+        """Datagrams pass in both directions: the first address of which that is known is the one that we speak to."""
+        if pair.path is None:
+            pair.path = source
+            via = pair.kinds.get(source, "observed")
+            took = int((pair.heard - pair.met) * 1000)
+            self.tell(type="result", pair=pair.id, ok=True, via=via, ms=took)
 
     def close(self):
         for pair in self.pairs.values():

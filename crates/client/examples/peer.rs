@@ -118,11 +118,8 @@ async fn get(name: &str, at: Option<&str>) -> Outcome<()> {
     let mut answer = None;
     for _ in 0..TRIES {
         path.send(format!("get {name}").as_bytes()).await?;
-        // A peer of few words may still be punching, which is no answer.
-        if let Ok(Some(datagram)) = tokio::time::timeout(RESEND, path.recv()).await
-            && datagram.first().is_some_and(|first| b"+-".contains(first))
-        {
-            answer = Some(datagram);
+        if let Ok(datagram) = tokio::time::timeout(RESEND, path.recv()).await {
+            answer = datagram;
             break;
         }
     }

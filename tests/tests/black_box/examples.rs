@@ -119,7 +119,6 @@ fn assert_failed(output: &Output, words: &str) {
 }
 
 #[test]
-#[ignore = "on loopback Rust does not answer Python since the client has sockets of its own"]
 fn each_example_gives_a_file_to_each_other_and_leaves_nothing_behind() {
     let services = Launch::new(Binary::Standalone).start();
     let tracker = black_box::tracker::Tracker::over(services, None).when_ready();
