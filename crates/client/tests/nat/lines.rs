@@ -34,8 +34,8 @@ fn every_pair_that_can_be_punched_connects_over_lines_that_lose_a_tenth() {
 /// Where the server's word comes late to one of two bare masquerades, so do its first punches, and the attempt is lost. The
 /// next ones begin late enough for a word that had to be said again.
 #[test]
-fn bare_masquerades_connect_over_lines_that_lose_a_tenth_but_for_one_in_a_thousand() {
-    const WORLDS: u64 = 1_000;
+fn bare_masquerades_connect_over_lines_that_lose_a_tenth_but_for_one_in_five_thousand() {
+    const WORLDS: u64 = 10_000;
     let line = Link { delay: Duration::from_millis(15), jitter: Duration::from_millis(5), loss: 0.1 };
     let unlucky = (0..WORLDS).filter(|seed| {
         let kinds: [&[RouterKind]; 2] = [&[RouterKind::BareMasquerade]; 2];
@@ -44,7 +44,7 @@ fn bare_masquerades_connect_over_lines_that_lose_a_tenth_but_for_one_in_a_thousa
         world.connect(0, 1).is_err()
     });
     let unlucky: Vec<u64> = unlucky.collect();
-    assert!(unlucky.len() <= 1, "seeds {unlucky:?}");
+    assert!(unlucky.len() <= 2, "seeds {unlucky:?}");
 }
 
 #[test]

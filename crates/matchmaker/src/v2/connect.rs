@@ -166,10 +166,11 @@ impl Exchange<'_> {
         let now_us = self.now_us;
         let (pair, key) = self.v2.new_pair(now_us);
         let [way_of_asker, way_of_target] = ways_us(asker.rtt_ms, target.rtt_ms);
+        let names = (asker.addr.ip(), target.id, target.id.is_none().then_some(target.addr));
+        let again = self.v2.pairs.lock().asks_again(names, pair, now_us);
         // Where an attempt came to nothing, the word of it may have been lost to one of them, so that it began too late: the
-        // next one begins after they would have been told again.
-        let names = [asker, target].map(|peer| (peer.id, peer.id.is_none().then_some(peer.addr.ip())));
-        let patience_us = if self.v2.pairs.lock().asks_again(names, pair, now_us) { PATIENCE_US } else { 0 };
+        // next one, from a fresh port and so without an id, begins after they would have been told again.
+        let patience_us = if again && asker.id.is_none() { PATIENCE_US } else { 0 };
         let start_us = now_us + way_of_asker.max(way_of_target) + patience_us;
         let same_nat = asker.addr.ip() == target.addr.ip();
         let punch = asker.nat != NatKind::Hard || target.nat != NatKind::Hard;

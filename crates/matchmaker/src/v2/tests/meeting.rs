@@ -130,12 +130,14 @@ fn another_attempt_begins_after_both_could_be_told_twice_more() {
     bench.join(B, 2, &[]);
     let starts = |told: [Introduction; 2]| told.map(|told| told.start_ms);
     assert_eq!(starts(bench.meet(A, of_a, Target::Id(id(2)))), [0, 0]);
-    let again = bench.meet(A, of_a, Target::Id(id(2)));
+    assert_eq!(starts(bench.meet(A, of_a, Target::Id(id(2)))), [0, 0], "no attempt from a fresh port");
+    let of_a2 = bench.join(A2, 0, &[]);
+    let again = bench.meet(A2, of_a2, Target::Id(id(2)));
     assert_eq!(starts(again), [600, 600]);
     // Once they have met, the next time is a first time.
     let reached = Request::Result(Verdict { pair: again[1].pair, reached: Some((Path::Mapped, 40)) });
     assert_eq!(bench.send(B, &reached).0, Outcome::V2ReachedMapped);
-    assert_eq!(starts(bench.meet(A, of_a, Target::Id(id(2)))), [0, 0]);
+    assert_eq!(starts(bench.meet(A2, of_a2, Target::Id(id(2)))), [0, 0]);
 }
 
 #[test]
