@@ -1,10 +1,11 @@
 //! Several matchmakers over one Redis: what the engine of each has to know of the others.
 //!
 //! The engine asks, by [`NodeEvent`]s beside the datagrams of an [`crate::Outbox`], and is told what came of it by methods. It knows
-//! nothing of Redis: [`link`] does, in tasks of its own, so that no datagram waits for it. An ask goes its way in
+//! nothing of Redis: [`link`] does, with a [`session`] for each connection, in tasks behind bounded [`queues`], so that no datagram waits for it. An ask goes its way in
 //! [`elsewhere`]; [`message`] is what goes over the channels, [`presence`] whom this node hears; [`moving`] and [`drain`] are how it ends.
 
 pub(crate) mod asks;
+mod codec;
 pub(crate) mod drain;
 mod elsewhere;
 pub(crate) mod link;
@@ -12,6 +13,8 @@ pub(crate) mod message;
 mod metrics;
 mod moving;
 mod presence;
+pub(crate) mod queues;
+mod session;
 
 #[cfg(test)]
 mod tests;

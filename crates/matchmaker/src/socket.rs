@@ -19,7 +19,7 @@ use batched::{Receiver, Sender};
 use single::{Receiver, Sender};
 
 use crate::metrics::{Metrics, Tally};
-use crate::nodes::link::Queues;
+use crate::nodes::queues::Queues;
 use crate::{Arrival, Engine, Outbox, TokenKeys};
 
 /// One byte more than a datagram may have, so that a larger one is seen to be.
