@@ -2,7 +2,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::Ordering;
 
 use peer_core::datagram::v2::{
-    Connect, ErrorCode, Introduction, LanAddrs, NatKind, PairId, PunchKey, Reply, Target,
+    Connect, ErrorCode, Introduction, LanAddrs, NatKind, PairId, PunchKey, Reply, Target, Tid,
 };
 use peer_core::limits::{V2_COLD_MS, V2_INTERVAL_MS, V2_START_MAX_MS};
 
@@ -11,6 +11,7 @@ use super::peers::{AtIp, PeerView};
 use super::{Exchange, NEVER_US, V2};
 use crate::engine::{Admitted, Found};
 use crate::limits::Rate;
+use crate::nodes::message::Side;
 use crate::outbox::Outbox;
 use crate::registrations::Target as LegacyPeer;
 use crate::{Engine, Outcome};
@@ -172,24 +173,10 @@ impl Exchange<'_> {
         // next one, from a fresh port and so without an id, begins after they would have been told again.
         let patience_us = if again && asker.id.is_none() { PATIENCE_US } else { 0 };
         let start_us = now_us + way_of_asker.max(way_of_target) + patience_us;
-        let same_nat = asker.addr.ip() == target.addr.ip();
-        let punch = asker.nat != NatKind::Hard || target.nat != NatKind::Hard;
         let told = |to: &PeerView, of: &PeerView, tid, way_us| Told {
             to: to.addr,
             via: to.via,
-            introduction: Introduction {
-                tid,
-                pair,
-                peer: of.addr,
-                id: of.id,
-                lan: if same_nat { of.lan } else { LanAddrs::EMPTY },
-                nat: of.nat,
-                punch,
-                start_ms: 0,
-                interval_ms: V2_INTERVAL_MS,
-                key: Some(key),
-                cold: is_cold(of, now_us),
-            },
+            introduction: introduction(tid, (pair, key), &of.side(now_us), &to.side(now_us)),
             start_us,
             way_us,
         };
@@ -199,7 +186,11 @@ impl Exchange<'_> {
         self.push(&of_asker, out);
         out.push_with(target.addr, target.via, |bytes| of_target.encode(bytes));
         self.v2.told(&sides, true, now_us);
-        if punch { Outcome::V2Matched } else { Outcome::V2Unpunchable }
+        if sides.iter().all(|side| side.introduction.punch) {
+            Outcome::V2Matched
+        } else {
+            Outcome::V2Unpunchable
+        }
     }
 
     fn introduce_to_legacy(
@@ -217,6 +208,29 @@ impl Exchange<'_> {
         out.push(target.addr, target.via, peer_core::datagram::Reply::Peer(asker.addr));
         self.v2.told(&[told], true, self.now_us);
         Outcome::V2Matched
+    }
+}
+
+/// What a side is told of the other one.
+pub(super) fn introduction(
+    tid: Option<Tid>,
+    (pair, key): (PairId, PunchKey),
+    of: &Side,
+    to: &Side,
+) -> Introduction {
+    let same_nat = of.addr.ip() == to.addr.ip();
+    Introduction {
+        tid,
+        pair,
+        peer: of.addr,
+        id: of.id,
+        lan: if same_nat { of.lan } else { LanAddrs::EMPTY },
+        nat: of.nat,
+        punch: of.nat != NatKind::Hard || to.nat != NatKind::Hard,
+        start_ms: 0,
+        interval_ms: V2_INTERVAL_MS,
+        key: Some(key),
+        cold: of.cold,
     }
 }
 

@@ -4,13 +4,10 @@ use std::net::SocketAddr;
 
 use peer_core::PeerId;
 use peer_core::datagram::Reply as LegacyReply;
-use peer_core::datagram::v2::{
-    Connect, ErrorCode, Introduction, LanAddrs, NatKind, PairId, PunchKey, Reply, Target, Tid,
-};
-use peer_core::limits::V2_INTERVAL_MS;
+use peer_core::datagram::v2::{Connect, ErrorCode, Introduction, PairId, PunchKey, Reply, Target, Tid};
 
 use super::Exchange;
-use super::connect::{is_cold, of_legacy, ways_us};
+use super::connect::{introduction, is_cold, of_legacy, ways_us};
 use super::pairs::Told;
 use super::peers::PeerView;
 use crate::engine::{Admitted, Found};
@@ -171,23 +168,5 @@ impl Engine {
         if let Some(v2) = &self.v2 {
             v2.peers.remove(addr);
         }
-    }
-}
-
-/// What a side is told of the other one.
-fn introduction(tid: Option<Tid>, (pair, key): (PairId, PunchKey), of: &Side, to: &Side) -> Introduction {
-    let same_nat = of.addr.ip() == to.addr.ip();
-    Introduction {
-        tid,
-        pair,
-        peer: of.addr,
-        id: of.id,
-        lan: if same_nat { of.lan } else { LanAddrs::EMPTY },
-        nat: of.nat,
-        punch: of.nat != NatKind::Hard || to.nat != NatKind::Hard,
-        start_ms: 0,
-        interval_ms: V2_INTERVAL_MS,
-        key: Some(key),
-        cold: of.cold,
     }
 }

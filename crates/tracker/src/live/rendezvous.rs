@@ -133,15 +133,16 @@ fn read(text: &str) -> Option<Meetings> {
 
 impl Meetings {
     fn count(&mut self, outcome: &str, value: u64) {
-        self.received += value;
+        let more = |count: &mut u64| *count = count.saturating_add(value);
+        more(&mut self.received);
         match outcome {
             "matched" | "v2_matched" => {
-                self.tried += value;
-                self.introduced += value;
+                more(&mut self.tried);
+                more(&mut self.introduced);
             }
-            "not_found" | "v2_not_found" | "v2_ambiguous" | "v2_unpunchable" => self.tried += value,
-            "v2_reached_lan" | "v2_reached_mapped" | "v2_reached_observed" => self.reached += value,
-            "v2_not_reached" => self.failed += value,
+            "not_found" | "v2_not_found" | "v2_ambiguous" | "v2_unpunchable" => more(&mut self.tried),
+            "v2_reached_lan" | "v2_reached_mapped" | "v2_reached_observed" => more(&mut self.reached),
+            "v2_not_reached" => more(&mut self.failed),
             _ => {}
         }
     }
