@@ -3,6 +3,7 @@
 mod disk;
 mod download;
 mod manifest;
+mod places;
 mod server;
 mod socket;
 mod tls;

@@ -14,8 +14,10 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::sync::Arc;
 
-use quinn::{Connection, Endpoint};
+use quinn::{Connection, ConnectionError, Endpoint};
 
+use super::server::Patience;
+use super::wire::{Request, STALLED};
 use super::*;
 use crate::identity::Identity;
 use crate::site::{HashedFile, Site};
@@ -34,10 +36,14 @@ fn hashed(dir: &Path) -> Vec<HashedFile> {
 
 impl Server {
     fn start(identity: &Identity, files: &[HashedFile]) -> Self {
+        Self::start_with(identity, files, Patience::default())
+    }
+
+    fn start_with(identity: &Identity, files: &[HashedFile], patience: Patience) -> Self {
         let config = server_config(identity).unwrap();
         let endpoint = Endpoint::server(config, (Ipv4Addr::LOCALHOST, 0).into()).unwrap();
         let address = endpoint.local_addr().unwrap();
-        let shelf = Arc::new(Shelf::new("home", files).unwrap());
+        let shelf = Arc::new(Shelf::new("home", files).unwrap().with_patience(patience));
         let serving = endpoint.clone();
         tokio::spawn(async move { shelf.serve(&serving, |_| {}).await });
         Self { endpoint, address }
@@ -135,4 +141,42 @@ async fn what_is_not_on_the_shelf_is_not_given_out() {
         let answer = receive.read_to_end(1_000).await;
         assert_eq!(answer, Err(quinn::ReadToEndError::Read(quinn::ReadError::Reset(code))));
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_takes_nothing_or_asks_for_nothing_makes_room_for_others() {
+    const SHORT: Duration = Duration::from_millis(200);
+    let dir = tempfile::tempdir().unwrap();
+    // More than the transport holds for one that does not read.
+    fs::write(dir.path().join("large"), vec![7; 24 << 20]).unwrap();
+    let files = hashed(dir.path());
+    let patience = Patience { stall: SHORT, idle: SHORT };
+    let server = Server::start_with(&Identity::from_secret(&[1; 32]), &files, patience);
+
+    let connection = server.connect(ServerPin::FirstSight).await.unwrap();
+    let (mut send, _receive) = connection.open_bi().await.unwrap();
+    send.write_all(&serde_json::to_vec(&Request::File("home/large".to_owned())).unwrap()).await.unwrap();
+    send.finish().unwrap();
+    let other = server.connect(ServerPin::FirstSight).await.unwrap();
+    let closed = other.closed().await;
+    let code =
+        if let ConnectionError::ApplicationClosed(close) = &closed { Some(close.error_code) } else { None };
+    assert_eq!(code, Some(STALLED), "{closed}");
+    // The word of it may be lost among all that was not taken.
+    let closed = connection.closed().await;
+    let is_the_servers = matches!(closed, ConnectionError::ApplicationClosed(_) | ConnectionError::Reset);
+    assert!(is_the_servers, "{closed}");
+}
+
+#[tokio::test]
+async fn a_host_has_so_many_places_and_no_more() {
+    let server = Server::start(&Identity::from_secret(&[1; 32]), &[]);
+    let mut connected = Vec::new();
+    while let Ok(connection) = server.connect(ServerPin::FirstSight).await {
+        connected.push(connection);
+    }
+    assert_eq!(connected.len(), 8);
+    connected.clear();
+    let again = async { while server.connect(ServerPin::FirstSight).await.is_err() {} };
+    tokio::time::timeout(Duration::from_secs(10), again).await.expect("a place is given back");
 }

@@ -46,6 +46,8 @@ pub(super) const BAD_REQUEST: VarInt = VarInt::from_u32(2);
 pub(super) const UNREADABLE: VarInt = VarInt::from_u32(3);
 /// The one who asked does not want the rest.
 pub(super) const NOT_WANTED: VarInt = VarInt::from_u32(4);
+/// The peer asked for nothing, or took nothing, for too long; ends a connection.
+pub(super) const STALLED: VarInt = VarInt::from_u32(5);
 /// All is said; ends a connection.
 pub const DONE: VarInt = VarInt::from_u32(0);
 
