@@ -27,6 +27,7 @@ pub mod punching;
 pub mod redis;
 pub mod resp;
 pub mod router;
+pub mod sentinel;
 pub mod signer;
 pub mod skip;
 pub mod tracker;

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU16, Ordering};
 
@@ -22,6 +22,8 @@ const PORTS: std::ops::Range<u16> = 20_000..32_000;
 pub struct RedisServer {
     address: SocketAddr,
     folder: TempDir,
+    /// A file that comes before the options, in the folder.
+    config: Option<PathBuf>,
     options: Vec<String>,
     child: Option<Child>,
 }
@@ -54,16 +56,32 @@ impl RedisServer {
         (server, tls_port)
     }
 
-    fn with_options(options: &[&str]) -> Self {
+    /// A Sentinel with these settings, running.
+    pub(crate) fn start_sentinel(config: &str) -> Self {
+        let mut server = Self::with_options(&["--sentinel"]);
+        let file = server.folder.path().join("sentinel.conf");
+        // It is written to by the Sentinel, too.
+        fs::write(&file, config).expect("the folder is writable");
+        server.config = Some(file);
+        server.start();
+        server
+    }
+
+    pub(crate) fn with_options(options: &[&str]) -> Self {
         Self {
             address: SocketAddr::from((Ipv4Addr::LOCALHOST, free_port())),
             folder: tempfile::Builder::new()
                 .prefix("black-box-redis-")
                 .tempdir()
                 .expect("a temporary folder"),
+            config: None,
             options: options.iter().map(|option| (*option).to_owned()).collect(),
             child: None,
         }
+    }
+
+    pub(crate) fn add_options(&mut self, options: &[&str]) {
+        self.options.extend(options.iter().map(|option| (*option).to_owned()));
     }
 
     /// A running Redis that keeps everything in memory.
@@ -78,6 +96,7 @@ impl RedisServer {
         assert!(self.child.is_none(), "it runs already");
         let log = fs::File::create(self.folder.path().join("log")).expect("the folder is writable");
         let child = Command::new("redis-server")
+            .args(&self.config)
             .args(["--port", &self.address.port().to_string(), "--bind", &self.address.ip().to_string()])
             .arg("--dir")
             .arg(self.folder.path())
@@ -115,6 +134,11 @@ impl RedisServer {
             Reply::Error(error) => panic!("{words:?}: {error}"),
             reply => reply,
         }
+    }
+
+    /// Whether it was started and has not been killed.
+    pub fn runs(&self) -> bool {
+        self.child.is_some()
     }
 
     /// Freezes it: connections stay open, answers stay away.
@@ -156,7 +180,7 @@ impl Drop for RedisServer {
 }
 
 /// Tests run at the same time in one process or in many, so each starts to look at a place of its own.
-fn free_port() -> u16 {
+pub(crate) fn free_port() -> u16 {
     static NEXT: AtomicU16 = AtomicU16::new(0);
     let spread = u16::try_from(std::process::id() % u32::from(PORTS.end)).expect("smaller than a port");
     let span = PORTS.end - PORTS.start;

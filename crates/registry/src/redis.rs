@@ -1,6 +1,6 @@
 //! The registry in Redis: any number of trackers over one.
 //!
-//! `link` holds the connection, with `lanes` for each thread's own, and `scripts` has what must not be torn apart. `store`
+//! `endpoint` knows where Redis is, `link` holds the connection, with `lanes` for each thread's own, and `scripts` has what must not be torn apart. `store`
 //! is the registry: `addresses`, `holders` and `listing` answer by what `read` finds out, `write` and `reports` change, `sweep` clears up behind, `recount`
 //! sets the counts right and `original` takes over the original's data. The keys are those of `peer_core::keys`.
 //!
@@ -11,6 +11,7 @@
 
 mod addresses;
 mod batch;
+mod endpoint;
 mod hidden;
 mod holders;
 mod hot;

@@ -76,9 +76,6 @@ impl TrackerSettings {
     pub fn read(settings: &Settings) -> Result<Self, BadSetting> {
         let store = match settings.optional::<String>(&REDIS_URL)? {
             Some(url) => {
-                if !url.starts_with("redis://") && !url.starts_with("rediss://") {
-                    return Err(settings.refuse(&REDIS_URL, "a URL that starts with redis:// or rediss://"));
-                }
                 RedisRegistry::check_url(&url).map_err(|reason| settings.refuse(&REDIS_URL, reason))?;
                 StoreSettings::Redis { url }
             }

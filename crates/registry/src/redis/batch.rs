@@ -22,11 +22,12 @@ pub(super) struct Waiting {
 impl Link {
     /// Writes one mapping, with those of other requests on this thread.
     pub(super) async fn publish(self: &Arc<Self>, publish: Publish) -> Result<Written, RegistryError> {
-        let generation = self.generation()?;
-        if self.lanes().of_this_thread(generation).is_none() {
+        let main = self.main()?;
+        if self.lanes().of_this_thread(&main).is_none() {
             let written = self.publish_all(&[publish]).await?;
             return written.first().copied().ok_or_else(no_answer);
         }
+        let generation = main.generation;
         let (answer, written) = oneshot::channel();
         if self.lanes().join(generation, Waiting { publish, answer }) {
             tokio::spawn(write_waiting(Arc::clone(self), generation));

@@ -8,6 +8,7 @@ use deadpool_redis::redis::{AsyncConnectionConfig, Client};
 use tokio::runtime::{Handle, Id, RuntimeFlavor};
 
 use super::batch::Waiting;
+use super::link::Main;
 
 /// Calls with publishes that are on their way from one thread at the same time: Redis has the next one when it is done with
 /// the one before, instead of waiting until the thread has heard of it.
@@ -25,7 +26,6 @@ thread_local! {
 /// by that same thread: what its requests send in one turn leaves with one write, and what Redis answers meanwhile
 /// arrives with one read. It dies with the thread, and so do the requests on it.
 pub(super) struct Lanes {
-    client: Client,
     config: AsyncConnectionConfig,
     /// Which of several stores in one process this is; gone when the store is.
     owner: Arc<u64>,
@@ -53,14 +53,15 @@ impl Lane {
 }
 
 impl Lanes {
-    pub(super) fn new(client: Client, config: AsyncConnectionConfig) -> Self {
+    pub(super) fn new(config: AsyncConnectionConfig) -> Self {
         static NEXT: AtomicU64 = AtomicU64::new(0);
-        Self { client, config, owner: Arc::new(NEXT.fetch_add(1, Ordering::Relaxed)) }
+        Self { config, owner: Arc::new(NEXT.fetch_add(1, Ordering::Relaxed)) }
     }
 
     /// The connection of this thread, where it can have one. The first that asks starts to open it and goes another way, as do
-    /// all until it is there. Those of an older `generation` are replaced.
-    pub(super) fn of_this_thread(&self, generation: u64) -> Option<MultiplexedConnection> {
+    /// all until it is there. Those beside an older main connection are replaced.
+    pub(super) fn of_this_thread(&self, main: &Main) -> Option<MultiplexedConnection> {
+        let generation = main.generation;
         let handle = Handle::try_current().ok()?;
         if handle.runtime_flavor() != RuntimeFlavor::CurrentThread {
             return None;
@@ -84,7 +85,7 @@ impl Lanes {
                 waiting: VecDeque::new(),
                 writers: 0,
             });
-            handle.spawn(open(self.client.clone(), self.config.clone(), owner, generation, runtime));
+            handle.spawn(open(main.client.clone(), self.config.clone(), owner, generation, runtime));
             None
         })
     }

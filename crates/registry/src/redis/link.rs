@@ -5,14 +5,14 @@ use std::time::{Duration, Instant};
 
 use deadpool_redis::redis::aio::MultiplexedConnection;
 use deadpool_redis::redis::{
-    self, AsyncConnectionConfig, Client, ErrorKind, FromRedisValue, IntoConnectionInfo as _, Pipeline,
-    RedisError, ServerErrorKind,
+    AsyncConnectionConfig, Client, ErrorKind, FromRedisValue, Pipeline, RedisError, Role, ServerErrorKind,
+    Value, from_redis_value, pipe,
 };
-use deadpool_redis::{Manager, Pool, Runtime};
 use parking_lot::Mutex;
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 
+use super::endpoint::{Endpoint, Finder};
 use super::lanes::Lanes;
 use super::original;
 use super::publish::Rules;
@@ -41,7 +41,8 @@ const COMPLAINT_INTERVAL: Duration = Duration::from_secs(10);
 ///
 /// Commands of concurrent requests travel on few multiplexed connections, so that they share system calls and
 /// no request pays for a check of its own. A task holds the main one: it connects, loads the scripts, takes over the
-/// original's data, looks after the connection and replaces it when it breaks. While there is none, requests
+/// original's data, looks after the connection and replaces it when it breaks, behind Sentinels by one to whoever is the
+/// master then. While there is none, requests
 /// fail at once. The task belongs to the runtime that opened the link. Each thread that has a runtime to itself, as the
 /// workers of an HTTP server have, gets a connection of its own besides (see [`Lanes`]): what goes over it wakes no other
 /// thread.
@@ -59,36 +60,20 @@ pub(super) struct Link {
 }
 
 impl Link {
-    /// Whether `url` can be one of a Redis.
-    pub(super) fn check_url(url: &str) -> Result<(), String> {
-        Client::open(url).map(|_| ()).map_err(|error| error.to_string())
-    }
-
     /// Starts to connect; does not wait for it.
     pub(super) fn open(url: &str, rules: Rules) -> Result<Self, RegistryError> {
         let broken = |error: &dyn std::fmt::Display| RegistryError::Broken(format!("REDIS_URL: {error}"));
-        let info = url.into_connection_info().map_err(|error| broken(&error))?;
-        let tcp = redis::io::tcp::TcpSettings::default().set_nodelay(true);
-        let info = info.set_tcp_settings(tcp);
+        let endpoint = Endpoint::parse(url).map_err(|error| broken(&error))?;
+        let finder = endpoint.finder().map_err(|error| broken(&error))?;
         let config = AsyncConnectionConfig::new()
             .set_connection_timeout(Some(CONNECT_TIMEOUT))
             .set_response_timeout(Some(RESPONSE_TIMEOUT));
-        let client = Client::open(info.clone()).map_err(|error| broken(&error))?;
-        let manager = Manager::new_with_config(info, config.clone()).map_err(|error| broken(&error))?;
-        let pool = Pool::builder(manager)
-            .max_size(1)
-            .runtime(Runtime::Tokio1)
-            .wait_timeout(Some(CONNECT_TIMEOUT))
-            .create_timeout(Some(CONNECT_TIMEOUT))
-            .recycle_timeout(Some(RESPONSE_TIMEOUT))
-            .build()
-            .map_err(|error| broken(&error))?;
         let scripts = Arc::new(Scripts::new());
         let (sender, current) = watch::channel(None);
         let doubt = Arc::new(Notify::new());
         let clock = Arc::new(RedisClock::new());
         let keeper = Keeper {
-            pool,
+            config: config.clone(),
             sender,
             clock: Arc::clone(&clock),
             generation: AtomicU64::new(0),
@@ -98,10 +83,10 @@ impl Link {
         };
         Ok(Self {
             current,
-            lanes: Lanes::new(client, config),
+            lanes: Lanes::new(config),
             clock,
             doubt,
-            keeper: tokio::spawn(keeper.run()),
+            keeper: tokio::spawn(keeper.run(finder)),
             scripts,
             rules,
             complained: Mutex::new(None),
@@ -124,9 +109,9 @@ impl Link {
         &self.lanes
     }
 
-    /// The number of the connection that there is.
-    pub(super) fn generation(&self) -> Result<u64, RegistryError> {
-        self.current.borrow().as_ref().map(|main| main.generation).ok_or_else(Self::not_connected)
+    /// The connection that there is.
+    pub(super) fn main(&self) -> Result<Main, RegistryError> {
+        self.current.borrow().clone().ok_or_else(Self::not_connected)
     }
 
     /// Whether there is a connection.
@@ -140,8 +125,8 @@ impl Link {
 
     /// Sends a pipeline and reads its answers.
     pub(super) async fn query<T: FromRedisValue>(&self, pipeline: &Pipeline) -> Result<T, RegistryError> {
-        let Some(main) = self.current.borrow().clone() else { return Err(Self::not_connected()) };
-        let lane = self.lanes.of_this_thread(main.generation);
+        let main = self.main()?;
+        let lane = self.lanes.of_this_thread(&main);
         let mut connection = lane.unwrap_or(main.connection);
         let answer = match pipeline.query_async(&mut connection).await {
             // SCRIPT FLUSH, or a failover to a server that has not seen the scripts.
@@ -181,10 +166,12 @@ impl Drop for Link {
 
 /// The main connection.
 #[derive(Clone)]
-struct Main {
+pub(super) struct Main {
     connection: MultiplexedConnection,
+    /// What connects to the same server.
+    pub(super) client: Client,
     /// Another number for each connection.
-    generation: u64,
+    pub(super) generation: u64,
 }
 
 /// What time it is in Redis, as far as is known without asking.
@@ -218,7 +205,7 @@ impl RedisClock {
 
 /// The task behind a [`Link`].
 struct Keeper {
-    pool: Pool,
+    config: AsyncConnectionConfig,
     sender: watch::Sender<Option<Main>>,
     clock: Arc<RedisClock>,
     generation: AtomicU64,
@@ -228,10 +215,10 @@ struct Keeper {
 }
 
 impl Keeper {
-    async fn run(self) {
+    async fn run(self, mut finder: Finder) {
         let mut state = State::default();
         loop {
-            let Err(error) = self.serve_one_connection(&mut state).await;
+            let Err(error) = self.serve_one_connection(&mut finder, &mut state).await;
             self.sender.send_replace(None);
             state.failures = state.failures.saturating_add(1);
             // Said once for each outage, whatever its length, and not while Redis and we only start together.
@@ -244,26 +231,31 @@ impl Keeper {
         }
     }
 
-    async fn serve_one_connection(&self, state: &mut State) -> Result<Infallible, String> {
-        let pooled = self.pool.get().await.map_err(|error| error.to_string())?;
-        // Out of the pool for good: its recycling would only repeat what the check below does.
-        let mut connection = deadpool_redis::Connection::take(pooled);
+    async fn serve_one_connection(
+        &self,
+        finder: &mut Finder,
+        state: &mut State,
+    ) -> Result<Infallible, String> {
+        let client = finder.find().await.map_err(|error| error.to_string())?;
+        let connected = client.get_multiplexed_async_connection_with_config(&self.config).await;
+        let mut connection = connected.map_err(|error| error.to_string())?;
         self.scripts.load(&mut connection).await.map_err(|error| error.to_string())?;
-        self.ask_time(&mut connection).await?;
+        let may_be_demoted = finder.may_be_demoted();
+        self.check(&mut connection, may_be_demoted).await?;
         let first_start =
             original::is_first_start(&mut connection).await.map_err(|error| error.to_string())?;
         if first_start {
             self.take_over(&mut connection, state).await?;
         }
         let generation = self.generation.fetch_add(1, Ordering::Relaxed);
-        self.sender.send_replace(Some(Main { connection: connection.clone(), generation }));
+        self.sender.send_replace(Some(Main { connection: connection.clone(), client, generation }));
         state.failures = 0;
         tracing::info!("Redis is available");
         if !first_start {
             self.take_over(&mut connection, state).await?;
         }
         loop {
-            self.ask_time(&mut connection).await?;
+            self.check(&mut connection, may_be_demoted).await?;
             tokio::select! {
                 () = tokio::time::sleep(CHECK_INTERVAL) => {}
                 () = self.doubt.notified() => {}
@@ -271,13 +263,28 @@ impl Keeper {
         }
     }
 
-    /// Looks after the connection and the clock in one.
-    async fn ask_time(&self, connection: &mut MultiplexedConnection) -> Result<(), String> {
+    /// Looks after the connection and the clock in one. A server that became a replica is left: it refuses to write, and
+    /// somebody else is the master.
+    async fn check(
+        &self,
+        connection: &mut MultiplexedConnection,
+        may_be_demoted: bool,
+    ) -> Result<(), String> {
+        let mut check = pipe();
+        check.cmd("TIME");
+        if may_be_demoted {
+            check.cmd("ROLE");
+        }
         let asked_ms = self.clock.local_ms();
+        let answers: Vec<Value> = check.query_async(connection).await.map_err(|error| error.to_string())?;
+        let mut answers = answers.into_iter();
         let (secs, micros): (u64, u64) =
-            redis::cmd("TIME").query_async(connection).await.map_err(|error| error.to_string())?;
+            from_redis_value(answers.next().unwrap_or_default()).map_err(|error| error.to_string())?;
         self.clock.set(asked_ms, secs.saturating_mul(1_000).saturating_add(micros / 1_000));
-        Ok(())
+        match answers.next().map(from_redis_value::<Role>) {
+            None | Some(Ok(Role::Primary { .. })) => Ok(()),
+            Some(_) => Err("the server is not the master any more".to_owned()),
+        }
     }
 
     /// Once a process: what is not there at the start does not come later.

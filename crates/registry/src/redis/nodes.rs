@@ -4,13 +4,13 @@ use std::time::Duration;
 
 use deadpool_redis::redis::aio::{MultiplexedConnection, PubSubStream};
 use deadpool_redis::redis::{
-    AsyncConnectionConfig, Client, ErrorKind, IntoConnectionInfo as _, Pipeline, RedisError, Script,
-    ServerErrorKind, Value, io::tcp::TcpSettings, pipe,
+    AsyncConnectionConfig, ErrorKind, Pipeline, RedisError, Script, ServerErrorKind, Value, pipe,
 };
 use futures_util::StreamExt as _;
 use peer_core::limits::{HOME_MS, NODE_MS, NODES_MAX};
 use peer_core::{NodeId, keys};
 
+use super::endpoint::Endpoint;
 use super::read::{read, text};
 use super::scripts::call;
 use crate::RegistryError;
@@ -54,9 +54,11 @@ impl NodesConnection {
         node: NodeId,
         peer_ttl_secs: u64,
     ) -> Result<(Self, NodeMessages), RegistryError> {
+        let broken = |error: String| RegistryError::Broken(format!("REDIS_URL: {error}"));
+        let endpoint = Endpoint::parse(url).map_err(broken)?;
+        let mut finder = endpoint.finder().map_err(|error| broken(error.to_string()))?;
         let opening = async {
-            let info = url.into_connection_info()?;
-            let client = Client::open(info.set_tcp_settings(TcpSettings::default().set_nodelay(true)))?;
+            let client = finder.find().await?;
             let config = AsyncConnectionConfig::new()
                 .set_connection_timeout(Some(CONNECT_TIMEOUT))
                 .set_response_timeout(Some(RESPONSE_TIMEOUT));

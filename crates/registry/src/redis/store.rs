@@ -5,6 +5,7 @@ use deadpool_redis::redis::{Value, pipe};
 use peer_core::{FileName, Owner, Peer, PeerId, keys};
 use tokio::sync::mpsc;
 
+use super::endpoint::Endpoint;
 use super::hidden::HiddenOf;
 use super::hot::HotFiles;
 use super::link::Link;
@@ -33,7 +34,7 @@ pub struct RedisRegistry {
 impl RedisRegistry {
     /// Says what is wrong with a URL of Redis, without naming it: it may hold a password.
     pub fn check_url(url: &str) -> Result<(), String> {
-        Link::check_url(url)
+        Endpoint::parse(url).map(|_| ())
     }
 
     /// Opens the store at `url`. Redis need not be there yet: until it is, every method says so. To be called

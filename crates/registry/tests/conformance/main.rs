@@ -8,12 +8,14 @@
 
 mod bounds;
 mod durability;
+mod failover;
 mod holders;
 mod moving;
 mod opener;
 mod owners;
 mod promises;
 mod redis_only;
+mod redis_sentinel;
 mod redis_shared;
 mod reports;
 mod store;

@@ -1,4 +1,4 @@
-//! Each promise is asked of both stores.
+//! Each promise is asked of both stores, and of each form of Redis.
 
 use registry::Bounds;
 
@@ -22,31 +22,40 @@ macro_rules! promises {
                 super::$promise(crate::opener::Opener::Redis).await;
             })*
         }
+        mod sentinel {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $promise() {
+                super::$promise(crate::opener::Opener::Sentinel).await;
+            })*
+        }
     };
 }
 
 pub(crate) use promises;
 
+/// What keeps the data.
 #[derive(Clone, Copy)]
 pub(crate) enum Opener {
     Embedded,
     Redis,
+    Sentinel,
 }
 
 impl Opener {
     pub(crate) async fn open(self, ttl_secs: u64) -> Store {
-        match self {
-            Self::Embedded => Store::embedded(ttl_secs).await,
-            Self::Redis => Store::redis(ttl_secs).await,
-        }
+        Store::open(self.home(), ttl_secs).await
     }
 
     /// One that keeps no more than `bounds`.
     pub(crate) async fn open_bounded(self, bounds: Bounds) -> Store {
-        let home = match self {
+        Store::open_bounded(self.home(), 60, bounds).await
+    }
+
+    fn home(self) -> Home {
+        match self {
             Self::Embedded => Home::embedded(),
             Self::Redis => Home::redis(),
-        };
-        Store::open_bounded(home, 60, bounds).await
+            Self::Sentinel => Home::sentinel(),
+        }
     }
 }

@@ -14,7 +14,7 @@ use crate::store::{Home, Store, eventually, peer, set};
 pub(crate) fn server(store: &Store) -> &RedisServer {
     match &store.home {
         Home::Redis(server) => server,
-        Home::Embedded(_) => panic!("a Redis store has a server"),
+        _ => panic!("a store on one Redis has a server"),
     }
 }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use black_box::redis::RedisServer;
+use black_box::sentinel::SentinelSetup;
 use peer_core::{FileName, Owner, Peer, PeerId};
 use registry::{
     Bounds, EmbeddedRegistry, Entry, FilesQuery, Holder, Holders, HoldersQuery, ListedFile, PeerTtl,
@@ -22,6 +23,7 @@ pub(crate) const STRANGER: &str = "192.0.2.99";
 pub(crate) enum Home {
     Embedded(TempDir),
     Redis(RedisServer),
+    Sentinel(SentinelSetup),
 }
 
 impl Home {
@@ -31,6 +33,10 @@ impl Home {
 
     pub(crate) fn redis() -> Self {
         Self::Redis(RedisServer::start_new())
+    }
+
+    pub(crate) fn sentinel() -> Self {
+        Self::Sentinel(SentinelSetup::start_alone())
     }
 }
 
@@ -60,9 +66,8 @@ impl Store {
             Home::Embedded(dir) => {
                 Arc::new(EmbeddedRegistry::open(dir.path(), ttl, bounds).expect("a store"))
             }
-            Home::Redis(server) => {
-                Arc::new(RedisRegistry::open(&server.url(), ttl, bounds).expect("a store"))
-            }
+            Home::Redis(server) => redis(&server.url(), ttl, bounds),
+            Home::Sentinel(setup) => redis(&setup.url(), ttl, bounds),
         };
         let store = Self { registry, home };
         eventually("ready", || async { store.registry.ready().is_ok() }).await;
@@ -203,6 +208,10 @@ impl Store {
             }
         }
     }
+}
+
+fn redis(url: &str, ttl: PeerTtl, bounds: Bounds) -> Arc<dyn Registry> {
+    Arc::new(RedisRegistry::open(url, ttl, bounds).expect("a store"))
 }
 
 pub(crate) fn peer(text: &str) -> Peer {
