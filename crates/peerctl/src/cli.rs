@@ -1,11 +1,16 @@
 //! The command line: every command and switch, with what `--help` says of them.
 
+mod rendezvous;
+mod tracker;
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
-use peer_client::Target;
+
+pub use rendezvous::{ConnectCommand, FetchCommand, NetcheckCommand, ServeCommand, WaitCommand};
+pub use tracker::{FilesCommand, PeersCommand, PublishCommand, WatchCommand};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -18,7 +23,10 @@ Examples:
   peerctl netcheck                                  what kind of NAT am I behind?
 
 Exit codes:
-  0  done        1  failed        2  wrong usage        3  the peer cannot be reached
+  0  done        1  failed        2  wrong usage        3  the peer or the matchmaker cannot be reached
+
+Results go to stdout, all else to stderr; an error is followed by a hint of what to try next. Colours and progress bars are
+for terminals only, and NO_COLOR takes the colours away.
 
 PEERCTL_TRACKER, PEERCTL_MATCHMAKER and PEERCTL_KEY stand for --tracker, --matchmaker and --key.";
 
@@ -54,13 +62,11 @@ pub enum Command {
     Connect(ConnectCommand),
     /// Wait for peers to reach you: answer their pings, and talk with them
     Wait(WaitCommand),
-    /// Print completions for a shell, to be sourced
-    Completion {
-        /// The shell
-        shell: Shell,
-    },
-    /// Print the manual, as troff: peerctl man | man -l -
-    Man,
+    /// Print completions for a shell
+    #[command(alias = "completion")]
+    Completions(CompletionsCommand),
+    /// Write the manual pages, or print them all
+    Man(ManCommand),
 }
 
 /// Which tracker.
@@ -106,7 +112,7 @@ Examples:
   peerctl key --show           print the id in peer.key
   export PEERCTL_KEY=peer.key  use it from now on")]
 pub struct KeyCommand {
-    /// The file
+    /// The file that the key is in, or is written to
     #[arg(value_name = "FILE", default_value = "peer.key")]
     pub file: PathBuf,
     /// Only print the id of a key that is there
@@ -114,223 +120,33 @@ pub struct KeyCommand {
     pub show: bool,
 }
 
-/// `peerctl publish`
+/// `peerctl completions`
 #[derive(Debug, Args)]
 #[command(after_help = "\
-A file DIR/a/b.html is published as NAME/a/b.html with its SHA-256. What starts with a dot is left out; links are not
-followed. What the tracker refuses is listed with its reason, and ends the command with 1.
+Examples:
+  peerctl completions bash > ~/.local/share/bash-completion/completions/peerctl
+  peerctl completions zsh > ~/.zfunc/_peerctl               with fpath+=(~/.zfunc) before compinit in ~/.zshrc
+  peerctl completions fish > ~/.config/fish/completions/peerctl.fish
+  source <(peerctl completions bash)                        in this shell only")]
+pub struct CompletionsCommand {
+    /// Which shell
+    #[arg(value_name = "SHELL")]
+    pub shell: Shell,
+}
+
+/// `peerctl man`
+#[derive(Debug, Args)]
+#[command(after_help = "\
+With a directory there is a page for peerctl and one for each command, peerctl.1, peerctl-fetch.1 and so on.
 
 Examples:
-  peerctl publish ./home
-  peerctl publish ./build --site home --key peer.key --keep")]
-pub struct PublishCommand {
-    /// The directory of the site
+  peerctl man ~/.local/share/man/man1      and then: man peerctl-fetch
+  peerctl man | man -l -                   read it now")]
+pub struct ManCommand {
+    /// The directory to write the pages into, which is made where it is not there; stdout has them all where it is left out
     #[arg(value_name = "DIR")]
-    pub dir: PathBuf,
-    /// The site's name; the directory's where it is left out
-    #[arg(long, value_name = "NAME")]
-    pub site: Option<String>,
-    /// Publish hidden files too
-    #[arg(long)]
-    pub hidden: bool,
-    /// Stay, and give signs of life until you are stopped
-    #[arg(long)]
-    pub keep: bool,
-    /// The port at which you serve the files, for others to see
-    #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
-    pub port: Option<u16>,
-    /// How long you are known after a sign of life, in seconds
-    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(30..))]
-    pub ttl: Option<u64>,
-    /// The tracker.
-    #[command(flatten)]
-    pub tracker: TrackerArgs,
-    /// The key.
-    #[command(flatten)]
-    pub key: KeyArgs,
+    pub dir: Option<PathBuf>,
 }
 
-/// `peerctl peers`
-#[derive(Debug, Args)]
-#[command(after_help = "\
-Yourself and whom you reported are left out. Those that the matchmaker hears now come first.
-
-Examples:
-  peerctl peers home/index.html
-  peerctl peers home/index.html --json | jq -r '.peers[].id'")]
-pub struct PeersCommand {
-    /// The file's name, with its site
-    #[arg(value_name = "FILE")]
-    pub file: String,
-    /// Only those who have it with this hash
-    #[arg(long, value_name = "HASH")]
-    pub hash: Option<String>,
-    /// How many at most
-    #[arg(long, value_name = "NUMBER", default_value_t = 50, value_parser = clap::value_parser!(u16).range(1..=200))]
-    pub limit: u16,
-    /// Print JSON
-    #[arg(long)]
-    pub json: bool,
-    /// The tracker.
-    #[command(flatten)]
-    pub tracker: TrackerArgs,
-}
-
-/// `peerctl files`
-#[derive(Debug, Args)]
-#[command(after_help = "\
-Examples:
-  peerctl files --prefix home/
-  peerctl files --json        a JSON object a line")]
-pub struct FilesCommand {
-    /// Only names that start with this
-    #[arg(long, value_name = "TEXT", default_value = "")]
-    pub prefix: String,
-    /// Print a JSON object a line
-    #[arg(long)]
-    pub json: bool,
-    /// The tracker.
-    #[command(flatten)]
-    pub tracker: TrackerArgs,
-}
-
-/// `peerctl watch`
-#[derive(Debug, Args)]
-#[command(after_help = "\
-On a terminal one line changes; elsewhere a line is printed for each second.
-
-Examples:
-  peerctl watch
-  peerctl watch --json --count 60 > minute.jsonl")]
-pub struct WatchCommand {
-    /// End after so many seconds
-    #[arg(long, value_name = "NUMBER")]
-    pub count: Option<u64>,
-    /// Print a JSON object a line
-    #[arg(long)]
-    pub json: bool,
-    /// The tracker.
-    #[command(flatten)]
-    pub tracker: TrackerArgs,
-}
-
-/// `peerctl netcheck`
-#[derive(Debug, Args)]
-#[command(after_help = "\
-The kind of NAT needs a matchmaker with a second port, the filtering one with a second address (RFC 5780).
-
-Examples:
-  peerctl netcheck --matchmaker m.example.org
-  peerctl netcheck --lifetime --json | jq .ipv4.lifetime")]
-pub struct NetcheckCommand {
-    /// Also find out how long a mapping lives in silence, which takes two minutes
-    #[arg(long)]
-    pub lifetime: bool,
-    /// Print JSON
-    #[arg(long)]
-    pub json: bool,
-    /// The matchmaker: a host, with a port where that is not 12345
-    #[arg(long, value_name = "HOST", env = "PEERCTL_MATCHMAKER", default_value = "127.0.0.1")]
-    pub matchmaker: String,
-}
-
-/// `peerctl serve`
-#[derive(Debug, Args)]
-#[command(after_help = "\
-What is given out is hashed first, and nothing else on the disk can be asked for. With a key you are found by its id, and
-whoever fetches sees that it is you; without one you are found by your address, for as long as that lasts.
-
-Examples:
-  peerctl serve ./home --key peer.key --matchmaker m.example.org
-  peerctl publish ./home --key peer.key --keep      so that others learn of it")]
-pub struct ServeCommand {
-    /// The directory of the site
-    #[arg(value_name = "DIR")]
-    pub dir: PathBuf,
-    /// The site's name; the directory's where it is left out
-    #[arg(long, value_name = "NAME")]
-    pub site: Option<String>,
-    /// Give out hidden files too
-    #[arg(long)]
-    pub hidden: bool,
-    /// The matchmaker.
-    #[command(flatten)]
-    pub matchmaker: MatchmakerArgs,
-    /// The key.
-    #[command(flatten)]
-    pub key: KeyArgs,
-}
-
-/// `peerctl fetch`
-#[derive(Debug, Args)]
-#[command(after_help = "\
-Files go to OUT/SITE/. Each is written under a temporary name, checked by its hash, and then renamed; what is there with
-the right hash is kept, so that a fetch that broke off goes on where it was.
-
-Examples:
-  peerctl fetch PUAXw-hDiVqStwqnTRt-vJyYLM8uxJaMwM1V8Sr0Zgw home
-  peerctl fetch 203.0.113.5:41001 home --out ./copies")]
-pub struct FetchCommand {
-    /// The peer: its id, IP address, or address and port
-    #[arg(value_name = "PEER", value_parser = crate::rendezvous::target)]
-    pub peer: Target,
-    /// The site's name
-    #[arg(value_name = "SITE")]
-    pub site: String,
-    /// The directory that the site's directory is made in
-    #[arg(long, value_name = "OUT", default_value = ".")]
-    pub out: PathBuf,
-    /// How many bytes the site may have
-    #[arg(long, value_name = "BYTES", default_value_t = 10_000_000_000)]
-    pub max_bytes: u64,
-    /// The matchmaker.
-    #[command(flatten)]
-    pub matchmaker: MatchmakerArgs,
-    /// The key.
-    #[command(flatten)]
-    pub key: KeyArgs,
-}
-
-/// `peerctl connect`
-#[derive(Debug, Args)]
-#[command(after_help = "\
-The other side runs peerctl wait, serve or connect. Pings and lines are plain datagrams, which may be lost and are not encrypted.
-
-Examples:
-  peerctl connect PUAXw-hDiVqStwqnTRt-vJyYLM8uxJaMwM1V8Sr0Zgw
-  peerctl connect 203.0.113.5 --chat")]
-pub struct ConnectCommand {
-    /// The peer: its id, IP address, or address and port
-    #[arg(value_name = "PEER", value_parser = crate::rendezvous::target)]
-    pub peer: Target,
-    /// Send lines of stdin and print those of the peer
-    #[arg(long)]
-    pub chat: bool,
-    /// How many pings
-    #[arg(long, value_name = "NUMBER", default_value_t = 5)]
-    pub count: u32,
-    /// The matchmaker.
-    #[command(flatten)]
-    pub matchmaker: MatchmakerArgs,
-    /// The key.
-    #[command(flatten)]
-    pub key: KeyArgs,
-}
-
-/// `peerctl wait`
-#[derive(Debug, Args)]
-#[command(after_help = "\
-Examples:
-  peerctl wait --key peer.key
-  peerctl wait --chat           lines of stdin go to everybody who is connected")]
-pub struct WaitCommand {
-    /// Send lines of stdin to all who are connected
-    #[arg(long)]
-    pub chat: bool,
-    /// The matchmaker.
-    #[command(flatten)]
-    pub matchmaker: MatchmakerArgs,
-    /// The key.
-    #[command(flatten)]
-    pub key: KeyArgs,
-}
+#[cfg(test)]
+mod tests;

@@ -17,9 +17,9 @@ use std::future::Future;
 use anyhow::Context as _;
 
 use crate::cli::{Command, KeyArgs, TrackerArgs};
-use crate::failure::Failure;
-use crate::identity::Identity;
-use crate::tracker::Tracker;
+use crate::failure::{Failure, OrHint as _};
+use crate::identity::{Identity, KeyError};
+use crate::tracker::{Tracker, TrackerError};
 
 /// Does what the command line asks for.
 pub fn run(command: Command) -> Result<(), Failure> {
@@ -34,13 +34,15 @@ pub fn run(command: Command) -> Result<(), Failure> {
         Command::Fetch(command) => on_runtime(fetch::run(&command)),
         Command::Connect(command) => on_runtime(connect::run(&command)),
         Command::Wait(command) => on_runtime(wait::run(&command)),
-        Command::Completion { shell } => shell::completion(shell),
-        Command::Man => shell::manual(),
+        Command::Completions(command) => shell::completions(&command),
+        Command::Man(command) => shell::manual(&command),
     }
 }
 
 fn on_runtime(command: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {
-    let runtime = tokio::runtime::Runtime::new().context("no threads")?;
+    let runtime = tokio::runtime::Runtime::new()
+        .context("no threads")
+        .or_hint("this user may have no more threads or open files: ulimit -u, ulimit -n")?;
     let done = runtime.block_on(command);
     // A thread that waits for a line of stdin would hold up the end.
     runtime.shutdown_background();
@@ -65,14 +67,13 @@ async fn interrupted() {
 }
 
 impl TrackerArgs {
-    fn tracker(&self, identity: Option<Identity>) -> Result<Tracker, Failure> {
+    fn tracker(&self, identity: Option<Identity>) -> Result<Tracker, TrackerError> {
         Tracker::new(&self.tracker, self.server_name.as_deref(), identity)
-            .map_err(|error| Failure::Usage(format!("{error:#}")))
     }
 }
 
 impl KeyArgs {
-    fn identity(&self) -> anyhow::Result<Option<Identity>> {
+    fn identity(&self) -> Result<Option<Identity>, KeyError> {
         self.file.as_deref().map(Identity::read).transpose()
     }
 }

@@ -2,13 +2,14 @@
 
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, bail, ensure};
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use ed25519_dalek::{SECRET_KEY_LENGTH, Signer as _, SigningKey};
 use peer_core::{PeerId, PeerSignature};
+
+use crate::failure::Failure;
 
 /// What stands before the 32 bytes of an Ed25519 private key in PKCS #8 (RFC 8410 section 7), which has one form only.
 const PKCS8_PREFIX: [u8; 16] =
@@ -28,6 +29,74 @@ pub struct Identity {
     key: SigningKey,
 }
 
+/// Why there is no key.
+#[derive(Debug, thiserror::Error)]
+pub enum KeyError {
+    /// The operating system has none to give.
+    #[error("the operating system gives no random bytes: {0}")]
+    NoRandom(#[from] getrandom::Error),
+    /// A key that is overwritten is lost.
+    #[error("{} is there already, and a key that is overwritten is lost", .0.display())]
+    IsThere(PathBuf),
+    /// The file cannot be made.
+    #[error("{} cannot be written", path.display())]
+    NotWritten {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        #[source]
+        why: io::Error,
+    },
+    /// The file is not there, or not to be read.
+    #[error("{} cannot be read", path.display())]
+    NotRead {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        #[source]
+        why: io::Error,
+    },
+    /// Its permissions let others read it.
+    #[error("others may read {}, and a key is for its owner alone", .0.display())]
+    ForAll(PathBuf),
+    /// It is something else.
+    #[error("{} is no Ed25519 private key in PEM (PKCS #8)", .0.display())]
+    NoKey(PathBuf),
+}
+
+impl KeyError {
+    /// What to try next.
+    fn hint(&self) -> String {
+        match self {
+            Self::NoRandom(_) => {
+                "the system has just started or is closed in; try again in a moment".to_owned()
+            }
+            Self::IsThere(path) => {
+                format!("peerctl key --show {} prints its id; a new key needs another name", path.display())
+            }
+            Self::NotWritten { .. } => {
+                "name a file in a directory that is there and that you may write to: peerctl key FILE"
+                    .to_owned()
+            }
+            Self::NotRead { path, why } if why.kind() == io::ErrorKind::NotFound => {
+                format!("make a key with: peerctl key {}", path.display())
+            }
+            Self::NotRead { .. } => "a key is read by its owner: run this as whoever made it".to_owned(),
+            Self::ForAll(path) => format!("take them the right with: chmod 600 {}", path.display()),
+            Self::NoKey(_) => {
+                "peerctl key FILE makes one, openssl genpkey -algorithm ed25519 another".to_owned()
+            }
+        }
+    }
+}
+
+impl From<KeyError> for Failure {
+    fn from(error: KeyError) -> Self {
+        let hint = error.hint();
+        Self::failed(error, hint)
+    }
+}
+
 impl std::fmt::Debug for Identity {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Identity({})", self.id())
@@ -36,9 +105,9 @@ impl std::fmt::Debug for Identity {
 
 impl Identity {
     /// A new one, from the random source of the operating system.
-    pub fn generate() -> anyhow::Result<Self> {
+    pub fn generate() -> Result<Self, KeyError> {
         let mut secret = [0; SECRET_KEY_LENGTH];
-        getrandom::fill(&mut secret).context("the operating system gives no random bytes")?;
+        getrandom::fill(&mut secret)?;
         Ok(Self::from_secret(&secret))
     }
 
@@ -70,41 +139,39 @@ impl Identity {
     }
 
     /// Writes it as PEM into a file that did not exist and that its owner alone may read.
-    pub fn write_new(&self, path: &Path) -> anyhow::Result<()> {
+    pub fn write_new(&self, path: &Path) -> Result<(), KeyError> {
+        let cannot = |why| KeyError::NotWritten { path: path.to_owned(), why };
         let mut options = OpenOptions::new();
         options.write(true).create_new(true);
         #[cfg(unix)]
         std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
         let mut file = match options.open(path) {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-                bail!("{} is there already, and a key that is overwritten is lost", path.display())
+                return Err(KeyError::IsThere(path.to_owned()));
             }
-            opened => opened.with_context(|| format!("{} cannot be written", path.display()))?,
+            opened => opened.map_err(cannot)?,
         };
         let pem = format!("{PEM_BEGIN}\n{}\n{PEM_END}\n", BASE64_STANDARD.encode(self.to_pkcs8()));
-        file.write_all(pem.as_bytes())
-            .and_then(|()| file.sync_all())
-            .with_context(|| format!("{} cannot be written", path.display()))
+        file.write_all(pem.as_bytes()).and_then(|()| file.sync_all()).map_err(cannot)
     }
 
     /// Reads what [`Self::write_new`] or `openssl genpkey -algorithm ed25519` wrote. Refuses a file that others than its
     /// owner may read, as `ssh` does.
-    pub fn read(path: &Path) -> anyhow::Result<Self> {
-        let metadata = fs::metadata(path)
-            .with_context(|| format!("no key at {}; make one with: peerctl key {0}", path.display()))?;
-        ensure!(metadata.len() <= KEY_FILE_MAX_BYTES, "{} is too large for a key", path.display());
+    pub fn read(path: &Path) -> Result<Self, KeyError> {
+        let cannot = |why| KeyError::NotRead { path: path.to_owned(), why };
+        let metadata = fs::metadata(path).map_err(cannot)?;
+        if metadata.len() > KEY_FILE_MAX_BYTES {
+            return Err(KeyError::NoKey(path.to_owned()));
+        }
         #[cfg(unix)]
         {
             use std::os::unix::fs::MetadataExt as _;
-            ensure!(
-                metadata.mode() & OTHERS_MODE == 0,
-                "others may read {0}; a key is for its owner alone: chmod 600 {0}",
-                path.display()
-            );
+            if metadata.mode() & OTHERS_MODE != 0 {
+                return Err(KeyError::ForAll(path.to_owned()));
+            }
         }
-        let text = fs::read_to_string(path).with_context(|| format!("{} cannot be read", path.display()))?;
-        Self::from_pem(&text)
-            .with_context(|| format!("{} is no Ed25519 private key in PEM (PKCS #8)", path.display()))
+        let text = fs::read_to_string(path).map_err(cannot)?;
+        Self::from_pem(&text).ok_or_else(|| KeyError::NoKey(path.to_owned()))
     }
 
     fn from_pem(text: &str) -> Option<Self> {
@@ -159,7 +226,8 @@ mod tests {
         let path = folder.path().join("peer.key");
         Identity::from_secret(&[7; 32]).write_new(&path).unwrap();
         fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
-        let refused = Identity::read(&path).unwrap_err().to_string();
-        assert!(refused.contains("chmod 600"), "{refused}");
+        let refused = Failure::from(Identity::read(&path).unwrap_err());
+        assert!(refused.to_string().contains("others may read"), "{refused}");
+        assert!(refused.hint().contains("chmod 600"), "{}", refused.hint());
     }
 }

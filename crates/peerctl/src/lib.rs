@@ -1,5 +1,6 @@
 //! The command line of a peer. `main.rs` reads the command line, everything else is here.
 
+pub mod claims;
 pub mod cli;
 mod commands;
 pub mod digest;

@@ -4,6 +4,7 @@ mod asking;
 mod filtering;
 mod report;
 
+use std::collections::BTreeSet;
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
@@ -89,8 +90,15 @@ async fn lifetime(server: SocketAddr) -> anyhow::Result<Lifetime> {
         });
     }
     let mut lifetime = Lifetime::default();
+    let mut open = BTreeSet::from(SILENCES_SECS);
     while let Some(tried) = tries.join_next().await {
-        lifetime.count(tried??);
+        let (secs, alive) = tried??;
+        lifetime.count((secs, alive));
+        open.remove(&secs);
+        // Whatever is longer than one that was not survived need not be waited for.
+        if lifetime.lost_secs.is_some_and(|lost| open.range(..lost).next().is_none()) {
+            break;
+        }
     }
     Ok(lifetime)
 }

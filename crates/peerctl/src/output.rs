@@ -7,6 +7,9 @@ use std::time::Duration;
 
 use anstyle::{AnsiColor, Style};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use serde::Serialize;
+
+use crate::failure::{Failure, OrHint as _};
 
 /// How good news looks.
 pub const GOOD: Style = AnsiColor::Green.on_default();
@@ -17,13 +20,27 @@ pub const BAD: Style = AnsiColor::Red.on_default();
 /// How names of things look.
 pub const NAME: Style = Style::new().bold();
 
+/// What to try where stdout takes nothing.
+const NO_READER: &str =
+    "who read the output has ended, or its disk is full; where that was meant, all is well";
+
 /// How often a bar that waits moves.
 const TICK: Duration = Duration::from_millis(120);
 
 /// A line of the result. `anstream` drops the colours where stdout is no terminal or `NO_COLOR` is set. An error, such
 /// as a reader that has gone, ends the command.
-pub fn say(line: impl Display) -> io::Result<()> {
-    writeln!(anstream::stdout(), "{line}")
+pub fn say(line: impl Display) -> Result<(), Failure> {
+    writeln!(anstream::stdout(), "{line}").or_hint(NO_READER)
+}
+
+/// The result as a line of JSON.
+pub(crate) fn say_json(value: &impl Serialize) -> Result<(), Failure> {
+    say(serde_json::to_string(value).or_hint("leave out --json")?)
+}
+
+/// Bytes of the result as they are.
+pub(crate) fn say_bytes(bytes: &[u8]) -> Result<(), Failure> {
+    io::stdout().write_all(bytes).or_hint(NO_READER)
 }
 
 /// A line about what happens.

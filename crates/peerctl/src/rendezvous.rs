@@ -3,11 +3,12 @@
 use std::net::SocketAddr;
 
 use anyhow::{Context as _, anyhow};
-use peer_client::{BindError, Client, Config, ConnectError, NatKind, Path, PeerId, Target, Via};
+use peer_client::{BindError, Client, Config, ConnectError, NatKind, Path, PeerId, Refusal, Target, Via};
+use peer_core::datagram::v2::ErrorCode;
 use tokio::net::lookup_host;
 
 use crate::cli::MatchmakerArgs;
-use crate::failure::Failure;
+use crate::failure::{Failure, OrHint as _};
 use crate::identity::Identity;
 
 /// Where a matchmaker listens when no port is named.
@@ -22,7 +23,8 @@ async fn server(args: &MatchmakerArgs) -> Result<SocketAddr, Failure> {
 pub(crate) async fn resolve_all(host: &str) -> Result<Vec<SocketAddr>, Failure> {
     let found = lookup_host(with_port(host))
         .await
-        .with_context(|| format!("the matchmaker {host:?} is not found"))?;
+        .with_context(|| format!("the matchmaker {host:?} is not found"))
+        .or_hint("check the name, or give an address: --matchmaker 203.0.113.1:12345")?;
     Ok(found.collect())
 }
 
@@ -33,8 +35,8 @@ async fn resolve(host: &str, ipv6: bool) -> Result<SocketAddr, Failure> {
     // One that has no IPv4 needs no switch to be reached.
     let only = found.first().filter(|_| !ipv6);
     wanted.or(only).copied().ok_or_else(|| {
-        let family = if ipv6 { "IPv6" } else { "IPv4" };
-        anyhow!("the matchmaker {host:?} has no {family} address").into()
+        let error = anyhow!("the matchmaker {host:?} has no {} address", if ipv6 { "IPv6" } else { "IPv4" });
+        Failure::failed(error, if ipv6 { "leave out --ipv6" } else { "name another with --matchmaker" })
     })
 }
 
@@ -56,9 +58,10 @@ pub(crate) async fn register(args: &MatchmakerArgs, identity: Option<&Identity>)
         config.listen = listen;
     }
     Client::bind(config).await.map_err(|error| {
+        let hint = bind_hint(&error, &args.matchmaker);
         let silent = matches!(error, BindError::Silent);
         let error = anyhow!(error).context(format!("the matchmaker at {server}"));
-        if silent { Failure::Unreachable(error) } else { Failure::Failed(error) }
+        if silent { Failure::unreachable(error, hint) } else { Failure::failed(error, hint) }
     })
 }
 
@@ -74,13 +77,61 @@ pub(crate) fn target(text: &str) -> Result<Target, String> {
 
 /// Opens a way to a peer.
 pub(crate) async fn reach(client: &Client, target: Target) -> Result<Path, Failure> {
-    client.connect(target).await.map_err(|error| match error {
-        ConnectError::Ambiguous => Failure::Usage(error.to_string()),
-        ConnectError::NotFound | ConnectError::BothHard | ConnectError::NoPath { .. } => {
-            Failure::Unreachable(anyhow!(error).context("the peer cannot be reached"))
+    client.connect(target).await.map_err(|error| {
+        let hint = connect_hint(error);
+        match error {
+            ConnectError::Ambiguous => Failure::usage(error, hint),
+            ConnectError::NotFound | ConnectError::BothHard | ConnectError::NoPath { .. } => {
+                Failure::unreachable(anyhow!(error).context("the peer cannot be reached"), hint)
+            }
+            error => Failure::failed(error, hint),
         }
-        error => Failure::Failed(anyhow!(error)),
     })
+}
+
+/// What to try where there is no registration.
+fn bind_hint(error: &BindError, matchmaker: &str) -> String {
+    match error {
+        BindError::Io(_) => "--listen is an address of this machine and a port that is free".to_owned(),
+        BindError::Silent => format!(
+            "see whether it is there and UDP passes: peerctl netcheck --matchmaker {matchmaker}; a firewall has to let it out"
+        ),
+        BindError::Refused(Refusal(code)) => refusal_hint(*code).to_owned(),
+    }
+}
+
+/// What to try where a peer is not reached.
+fn connect_hint(error: ConnectError) -> &'static str {
+    match error {
+        ConnectError::NotFound => {
+            "the other side has to run peerctl serve or wait, with its key and at this matchmaker, and says its id when it starts"
+        }
+        ConnectError::Ambiguous => "its owner sees both when it starts: id and address",
+        ConnectError::BothHard => {
+            "one of the two needs another network, or a port that its router forwards (--listen)"
+        }
+        ConnectError::NoPath { .. } => {
+            "try again; peerctl netcheck on both sides says which NAT lets nobody in, and a firewall has to let UDP out"
+        }
+        ConnectError::Silent => "the matchmaker may have been started again: run the command once more",
+        ConnectError::Refused(Refusal(code)) => refusal_hint(code),
+        ConnectError::LegacyServer => "name the peer by its IP address",
+        ConnectError::Busy => "wait until some of them have ended",
+        ConnectError::Closed => "run the command once more",
+    }
+}
+
+fn refusal_hint(code: ErrorCode) -> &'static str {
+    match code {
+        ErrorCode::Rate | ErrorCode::Full => "come again in a minute, or name another with --matchmaker",
+        ErrorCode::BadToken | ErrorCode::BadSignature | ErrorCode::Unregistered => {
+            "the way to the matchmaker may have changed meanwhile: run the command once more"
+        }
+        ErrorCode::NotFound | ErrorCode::Ambiguous => "name the peer by its id",
+        ErrorCode::BadRequest | ErrorCode::TooBig | ErrorCode::TooSmall | ErrorCode::Other => {
+            "the matchmaker may be of another version than this peerctl: docs/PROTOCOL.md has its words"
+        }
+    }
 }
 
 /// How a way goes, in words.

@@ -5,10 +5,11 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
-use peer_core::FileName;
 use peer_core::limits::FILES_PER_PEER_MAX;
+use peer_core::{FileName, Invalid};
 
 use crate::digest::ContentDigest;
+use crate::failure::Failure;
 
 /// How the name of a file starts that a fetch has not completed: hidden, and never given out.
 pub(crate) const PART_PREFIX: &str = ".peerctl-";
@@ -56,20 +57,49 @@ pub struct Site {
     pub left_out: Vec<(PathBuf, String)>,
 }
 
+/// Why a site has no name.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NoSiteName {
+    /// The directory is not there, or has none that is text.
+    #[error("{} gives no name for a site", .0.display())]
+    OfDirectory(PathBuf),
+    /// It is one segment of a file name.
+    #[error("a site's name has no '/': {0:?}")]
+    Slash(String),
+    /// It is none of those that trackers take.
+    #[error("no name for a site: {name:?}: {why}")]
+    Invalid {
+        /// The name.
+        name: String,
+        /// What is wrong with it.
+        why: Invalid,
+    },
+}
+
+impl From<NoSiteName> for Failure {
+    fn from(error: NoSiteName) -> Self {
+        let hint = match error {
+            NoSiteName::OfDirectory(_) => "name a directory that is there, or the site: --site NAME",
+            NoSiteName::Slash(_) | NoSiteName::Invalid { .. } => "a name is one word, such as home",
+        };
+        Self::usage(error, hint)
+    }
+}
+
 /// The name of a site: one segment of a file name.
-pub fn site_name(dir: &Path, given: Option<&str>) -> Result<String, String> {
+pub fn site_name(dir: &Path, given: Option<&str>) -> Result<String, NoSiteName> {
     let name = match given {
         Some(name) => name.to_owned(),
         None => fs::canonicalize(dir)
             .ok()
             .and_then(|path| path.file_name()?.to_str().map(str::to_owned))
-            .ok_or_else(|| format!("{} gives no name for a site; name it with --site", dir.display()))?,
+            .ok_or_else(|| NoSiteName::OfDirectory(dir.to_owned()))?,
     };
-    if name.contains('/') {
-        return Err(format!("a site's name has no '/': {name:?}"));
+    match name.parse::<FileName>() {
+        _ if name.contains('/') => Err(NoSiteName::Slash(name)),
+        Err(why) => Err(NoSiteName::Invalid { name, why }),
+        Ok(_) => Ok(name),
     }
-    name.parse::<FileName>().map_err(|why| format!("no name for a site: {name:?}: {why}"))?;
-    Ok(name)
 }
 
 impl Site {

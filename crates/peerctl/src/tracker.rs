@@ -1,15 +1,16 @@
 //! The HTTP API of a tracker, as docs/PROTOCOL.md has it.
 
 mod answers;
+mod error;
 mod events;
 mod refusal;
 mod signature;
 
+use std::fmt::Display;
 use std::thread;
 use std::time::Duration;
 
-use anyhow::{Context as _, bail};
-use peer_core::limits::PUBLISH_MAX;
+use peer_core::limits::{LOOKUP_MAX, PUBLISH_MAX};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -18,7 +19,9 @@ use ureq::http::{Response, Uri};
 use ureq::tls::{Certificate, RootCerts, TlsConfig};
 use ureq::{Agent, Body};
 
+use answers::Found;
 pub use answers::{Alive, FilesPage, Holder, Holders, Published, Stats, Verdict};
+pub use error::TrackerError;
 pub use events::{StatsEvent, StatsEvents};
 
 use crate::identity::Identity;
@@ -53,19 +56,20 @@ pub struct Tracker {
 impl Tracker {
     /// The one at `url`, `http://` or `https://` with a host and nothing after it. `server_name` is its `SERVER_NAME`, where
     /// that differs from the host of the URL. Nothing is sent yet.
-    pub fn new(url: &str, server_name: Option<&str>, identity: Option<Identity>) -> anyhow::Result<Self> {
-        let uri: Uri = url.parse().with_context(|| format!("no URL: {url:?}"))?;
+    pub fn new(
+        url: &str,
+        server_name: Option<&str>,
+        identity: Option<Identity>,
+    ) -> Result<Self, TrackerError> {
+        let uri: Uri = url.parse().map_err(|_| TrackerError::Url(url.to_owned()))?;
         let scheme = uri.scheme_str().unwrap_or_default();
         let (Some(authority), "http" | "https", "" | "/", None) =
             (uri.authority(), scheme, uri.path(), uri.query())
         else {
-            bail!(
-                "the URL of a tracker is http:// or https:// and a host, such as https://tracker.example.org; not {url:?}"
-            );
+            return Err(TrackerError::Url(url.to_owned()));
         };
-        // Credentials in a URL end in logs and lists of processes.
         if authority.as_str().contains('@') {
-            bail!("the URL of a tracker has no user and password");
+            return Err(TrackerError::Credentials);
         }
         let host = authority.as_str().to_ascii_lowercase();
         let mut config = Agent::config_builder()
@@ -93,7 +97,7 @@ impl Tracker {
         files: &[HashedFile],
         port: Option<u16>,
         ttl: Option<u64>,
-    ) -> anyhow::Result<Published> {
+    ) -> Result<Published, TrackerError> {
         debug_assert!(files.len() <= PUBLISH_MAX);
         let files: Vec<_> = files
             .iter()
@@ -103,7 +107,7 @@ impl Tracker {
     }
 
     /// A sign of life for all that this peer has published.
-    pub fn heartbeat(&self, port: Option<u16>, ttl: Option<u64>) -> anyhow::Result<Alive> {
+    pub fn heartbeat(&self, port: Option<u16>, ttl: Option<u64>) -> Result<Alive, TrackerError> {
         self.post("/v1/heartbeat", &json!({"peer": self.claim(port), "ttl": ttl}))
     }
 
@@ -112,15 +116,27 @@ impl Tracker {
     }
 
     /// Who has a file, at most `limit` of them.
-    pub fn peers(&self, filename: &str, hash: Option<&str>, limit: usize) -> anyhow::Result<Holders> {
+    pub fn peers(&self, filename: &str, hash: Option<&str>, limit: usize) -> Result<Holders, TrackerError> {
         let limit = limit.to_string();
         let mut query = vec![("filename", filename), ("limit", &limit)];
         query.extend(hash.map(|hash| ("hash", hash)));
         self.get("/v1/peers", &query)
     }
 
+    /// Who has each of these files, up to 200 at once, at most `limit` peers of each. The answers have the order of the names.
+    pub fn lookup(&self, filenames: &[&str], limit: usize) -> Result<Vec<Holders>, TrackerError> {
+        debug_assert!(filenames.len() <= LOOKUP_MAX);
+        let found: Found = self.post("/v1/lookup", &json!({"filenames": filenames, "limit": limit}))?;
+        let asked = found.files.iter().map(|file| file.filename.as_str());
+        if asked.eq(filenames.iter().copied()) {
+            Ok(found.files)
+        } else {
+            Err(self.misread(&"other files than those that were asked for"))
+        }
+    }
+
     /// The files whose names start with `prefix`, from `cursor` on, at most `limit` of them.
-    pub fn files(&self, prefix: &str, cursor: Option<&str>, limit: usize) -> anyhow::Result<FilesPage> {
+    pub fn files(&self, prefix: &str, cursor: Option<&str>, limit: usize) -> Result<FilesPage, TrackerError> {
         let limit = limit.to_string();
         let mut query = vec![("prefix", prefix), ("limit", &limit)];
         query.extend(cursor.map(|cursor| ("cursor", cursor)));
@@ -128,7 +144,7 @@ impl Tracker {
     }
 
     /// How much there is, every second, for as long as both sides like.
-    pub fn watch(&self) -> anyhow::Result<StatsEvents> {
+    pub fn watch(&self) -> Result<StatsEvents, TrackerError> {
         let response = self.send(|| {
             self.agent
                 .get(format!("{}/v1/stats/stream", self.origin))
@@ -139,19 +155,25 @@ impl Tracker {
         Ok(StatsEvents::new(response.into_body().into_reader()))
     }
 
-    fn get<T: DeserializeOwned>(&self, path: &str, query: &[(&str, &str)]) -> anyhow::Result<T> {
+    /// Its name as it was given: scheme and authority.
+    pub fn origin(&self) -> &str {
+        &self.origin
+    }
+
+    fn get<T: DeserializeOwned>(&self, path: &str, query: &[(&str, &str)]) -> Result<T, TrackerError> {
         let query: Vec<String> = query
             .iter()
             .map(|(name, value)| format!("{name}={}", utf8_percent_encode(value, UNRESERVED)))
             .collect();
         let target = format!("{}{path}?{}", self.origin, query.join("&"));
-        read(self.send(|| self.agent.get(&target).header("Host", &self.host).call())?)
+        self.read(self.send(|| self.agent.get(&target).header("Host", &self.host).call())?)
     }
 
-    fn post<T: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> anyhow::Result<T> {
-        let body = serde_json::to_vec(body)?;
+    fn post<T: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> Result<T, TrackerError> {
+        // Of values that all have a form in JSON.
+        let body = serde_json::to_vec(body).map_err(|error| self.misread(&error))?;
         let target = format!("{}{path}", self.origin);
-        read(self.send(|| {
+        self.read(self.send(|| {
             let mut request = self
                 .agent
                 .post(&target)
@@ -170,11 +192,13 @@ impl Tracker {
     fn send(
         &self,
         attempt: impl Fn() -> Result<Response<Body>, ureq::Error>,
-    ) -> anyhow::Result<Response<Body>> {
+    ) -> Result<Response<Body>, TrackerError> {
         let mut retries = 0;
         loop {
-            let response =
-                attempt().with_context(|| format!("the tracker at {} cannot be asked", self.origin))?;
+            let response = attempt().map_err(|error| TrackerError::NotAsked {
+                origin: self.origin.clone(),
+                why: Box::new(error),
+            })?;
             if response.status().is_success() {
                 return Ok(response);
             }
@@ -183,27 +207,27 @@ impl Tracker {
                     retries += 1;
                     thread::sleep(Duration::from_secs(secs.min(RETRY_AFTER_MAX_SECS)));
                 }
-                _ => bail!("the tracker at {} {}", self.origin, refusal::read(response)),
+                _ => return Err(refusal::read(self.origin.clone(), response)),
             }
         }
     }
-}
 
-fn read<T: DeserializeOwned>(response: Response<Body>) -> anyhow::Result<T> {
-    response
-        .into_body()
-        .into_with_config()
-        .limit(ANSWER_MAX_BYTES)
-        .read_json()
-        .context("the tracker's answer is not of the form that docs/PROTOCOL.md gives")
+    fn read<T: DeserializeOwned>(&self, response: Response<Body>) -> Result<T, TrackerError> {
+        let body = response.into_body().into_with_config().limit(ANSWER_MAX_BYTES).read_json();
+        body.map_err(|error| self.misread(&error))
+    }
+
+    fn misread(&self, why: &dyn Display) -> TrackerError {
+        TrackerError::Form { origin: self.origin.clone(), why: why.to_string() }
+    }
 }
 
 /// Trusts whom the operating system trusts, so that a certificate of a private network needs no switch here.
-fn tls_config() -> anyhow::Result<TlsConfig> {
+fn tls_config() -> Result<TlsConfig, TrackerError> {
     let found = rustls_native_certs::load_native_certs();
     if found.certs.is_empty() {
         let why: Vec<String> = found.errors.iter().map(ToString::to_string).collect();
-        bail!("this system has no certificates to check https with {}", why.join("; "));
+        return Err(TrackerError::NoCertificates(why.join("; ")));
     }
     let roots = found.certs.iter().map(|certificate| Certificate::from_der(certificate).to_owned());
     Ok(TlsConfig::builder()

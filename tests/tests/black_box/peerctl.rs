@@ -15,7 +15,7 @@ const FILE_BYTES: usize = 250_000;
 const UNREACHABLE: i32 = 3;
 
 /// Ended with the test, also where it fails.
-struct Running(Child);
+pub(crate) struct Running(Child);
 
 impl Drop for Running {
     fn drop(&mut self) {
@@ -25,17 +25,17 @@ impl Drop for Running {
 }
 
 /// A peer on this host, in a directory of its own.
-struct Peer<'a> {
+pub(crate) struct Peer<'a> {
     services: &'a Process,
-    home: tempfile::TempDir,
+    pub(crate) home: tempfile::TempDir,
 }
 
 impl<'a> Peer<'a> {
-    fn new(services: &'a Process) -> Self {
+    pub(crate) fn new(services: &'a Process) -> Self {
         Self { services, home: tempfile::tempdir().expect("a temporary directory") }
     }
 
-    fn command(&self, words: &[&str]) -> Command {
+    pub(crate) fn command(&self, words: &[&str]) -> Command {
         let mut command = Command::new(Binary::Peerctl.path());
         command
             .args(words)
@@ -46,15 +46,25 @@ impl<'a> Peer<'a> {
         command
     }
 
-    fn run(&self, words: &[&str]) -> Output {
+    pub(crate) fn run(&self, words: &[&str]) -> Output {
         self.command(words).output().expect("peerctl can be started")
     }
 
     /// Runs it to its end, which has to be good; gives what it printed.
-    fn prints(&self, words: &[&str]) -> String {
+    pub(crate) fn prints(&self, words: &[&str]) -> String {
         let output = self.run(words);
         assert!(output.status.success(), "{words:?}: {output:?}");
         String::from_utf8(output.stdout).expect("UTF-8")
+    }
+
+    /// Starts to serve with `peer.key`, and is there for others.
+    pub(crate) fn serve(&self, site: &str) -> Running {
+        let mut serving = self.command(&["serve", site, "--key", "peer.key", "--listen", "127.0.0.1:0"]);
+        let mut serving = Running(serving.stdout(Stdio::piped()).spawn().expect("peerctl can be started"));
+        let said = BufReader::new(serving.0.stdout.take().expect("a pipe"));
+        // It is there when it says at which address.
+        assert!(said.lines().map_while(Result::ok).any(|line| line.starts_with("address ")));
+        serving
     }
 }
 
@@ -98,12 +108,7 @@ fn a_site_is_published_found_and_fetched_with_the_right_hashes() {
         serde_json::from_str(&reader.prints(&["peers", "site/part-0/000.bin", "--json"])).expect("JSON");
     assert!(peers.to_string().contains(&id), "{peers}");
 
-    let mut serving = owner.command(&["serve", "site", "--key", "peer.key", "--listen", "127.0.0.1:0"]);
-    let mut serving = Running(serving.stdout(Stdio::piped()).spawn().expect("peerctl can be started"));
-    let said = BufReader::new(serving.0.stdout.take().expect("a pipe"));
-    // It is there when it says at which address.
-    assert!(said.lines().map_while(Result::ok).any(|line| line.starts_with("address ")));
-
+    let _serving = owner.serve("site");
     let fetch = ["fetch", &id, "site", "--out", "copies", "--listen", "127.0.0.1:0"];
     reader.prints(&fetch);
     let copies = reader.home.path().join("copies/site");

@@ -7,7 +7,7 @@ use tokio::time::{interval, timeout};
 
 use super::interrupted;
 use crate::cli::ConnectCommand;
-use crate::failure::Failure;
+use crate::failure::{Failure, OrHint as _};
 use crate::output::{GOOD, NAME, note, printable, say, warn};
 use crate::rendezvous;
 use crate::talk::{LINE_MAX_BYTES, Word};
@@ -16,6 +16,10 @@ use crate::talk::{LINE_MAX_BYTES, Word};
 const PING_INTERVAL: Duration = Duration::from_millis(200);
 /// Longest wait for an answer to a ping.
 const PONG_TIMEOUT: Duration = Duration::from_secs(2);
+/// What to try where a way that was open is not any more.
+pub(super) const AGAIN: &str = "the same command opens a new one, while the other side is there";
+/// What to try where stdin holds something else.
+pub(super) const TEXT: &str = "what is typed or piped in is lines of UTF-8";
 
 pub(super) async fn run(command: &ConnectCommand) -> Result<(), Failure> {
     let identity = command.key.identity()?;
@@ -38,7 +42,10 @@ async fn ping(path: &Path, count: u32) -> Result<(), Failure> {
     for number in 0..u64::from(count) {
         ticks.tick().await;
         let sent = Instant::now();
-        path.send(&Word::Ping(number).encode()).await.context("the way to the peer is broken")?;
+        path.send(&Word::Ping(number).encode())
+            .await
+            .context("the way to the peer is broken")
+            .or_hint(AGAIN)?;
         if let Ok(heard) = timeout(PONG_TIMEOUT, pong(path, number)).await {
             heard?;
             let took = sent.elapsed();
@@ -76,9 +83,9 @@ async fn pong(path: &Path, number: u64) -> Result<(), Failure> {
 /// The next word of the peer; pings are answered.
 async fn hear(path: &Path) -> Result<Word, Failure> {
     loop {
-        let datagram = path.recv().await.context("the peer has left")?;
+        let datagram = path.recv().await.context("the peer has left").or_hint(AGAIN)?;
         match Word::decode(&datagram) {
-            Some(Word::Ping(number)) => path.send(&Word::Pong(number).encode()).await?,
+            Some(Word::Ping(number)) => path.send(&Word::Pong(number).encode()).await.or_hint(AGAIN)?,
             Some(word) => return Ok(word),
             None => {}
         }
@@ -91,7 +98,7 @@ async fn chat(path: &Path) -> Result<(), Failure> {
     let mut lines = BufReader::new(stdin()).lines();
     loop {
         tokio::select! {
-            line = lines.next_line() => match line? {
+            line = lines.next_line() => match line.or_hint(TEXT)? {
                 Some(line) => send_line(path, line).await?,
                 None => return Ok(()),
             },
@@ -109,7 +116,7 @@ pub(super) async fn send_line(path: &Path, line: String) -> Result<(), Failure> 
         warn(format_args!("a line has at most {LINE_MAX_BYTES} bytes; this one was not sent"));
         return Ok(());
     }
-    Ok(path.send(&Word::Line(line).encode()).await?)
+    path.send(&Word::Line(line).encode()).await.or_hint(AGAIN)
 }
 
 fn ms(time: Duration) -> f64 {

@@ -2,7 +2,7 @@ use peer_core::limits::FILES_MAX;
 
 use crate::cli::FilesCommand;
 use crate::failure::Failure;
-use crate::output::{printable, say};
+use crate::output::{printable, say, say_json};
 
 pub(super) fn run(command: &FilesCommand) -> Result<(), Failure> {
     let tracker = command.tracker.tracker(None)?;
@@ -11,7 +11,7 @@ pub(super) fn run(command: &FilesCommand) -> Result<(), Failure> {
         let page = tracker.files(&command.prefix, cursor.as_deref(), FILES_MAX)?;
         for file in &page.files {
             if command.json {
-                say(serde_json::to_string(file)?)?;
+                say_json(file)?;
             } else {
                 say(format_args!("{:>8} {}", file.peers, printable(&file.filename)))?;
             }

@@ -5,7 +5,7 @@ use anyhow::anyhow;
 use crate::cli::NetcheckCommand;
 use crate::failure::Failure;
 use crate::netcheck::{Family, Report, check};
-use crate::output::{say, warn};
+use crate::output::{say, say_json, warn};
 use crate::rendezvous::resolve_all;
 
 pub(super) async fn run(command: &NetcheckCommand) -> Result<(), Failure> {
@@ -13,12 +13,14 @@ pub(super) async fn run(command: &NetcheckCommand) -> Result<(), Failure> {
     let of = |ipv6: bool| servers.iter().copied().find(|server| server.is_ipv6() == ipv6);
     let (ipv4, ipv6) = tokio::join!(family(of(false), command.lifetime), family(of(true), command.lifetime));
     if ipv4.is_none() && ipv6.is_none() {
-        let error = anyhow!("the matchmaker {:?} is not reached", command.matchmaker);
-        return Err(Failure::Unreachable(error));
+        return Err(Failure::unreachable(
+            anyhow!("the matchmaker {:?} is not reached", command.matchmaker),
+            "it has to run there and speak version 2, and UDP has to pass any firewall; --matchmaker names another",
+        ));
     }
     let report = Report { ipv4, ipv6 };
     if command.json {
-        say(serde_json::to_string(&report)?)?;
+        say_json(&report)?;
     } else {
         say(report.to_string().trim_end())?;
     }

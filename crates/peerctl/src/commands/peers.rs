@@ -2,15 +2,14 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::cli::PeersCommand;
 use crate::failure::Failure;
-use crate::output::{GOOD, NAME, note, printable, say};
+use crate::output::{GOOD, NAME, note, printable, say, say_json};
 use crate::tracker::Holder;
 
 pub(super) fn run(command: &PeersCommand) -> Result<(), Failure> {
     let tracker = command.tracker.tracker(None)?;
     let holders = tracker.peers(&command.file, command.hash.as_deref(), command.limit.into())?;
     if command.json {
-        say(serde_json::to_string(&holders)?)?;
-        return Ok(());
+        return say_json(&holders);
     }
     let now_secs = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
     for holder in &holders.peers {

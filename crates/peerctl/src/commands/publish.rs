@@ -5,7 +5,7 @@ use anyhow::anyhow;
 use peer_core::limits::PUBLISH_MAX;
 
 use crate::cli::PublishCommand;
-use crate::failure::Failure;
+use crate::failure::{Failure, OrHint as _};
 use crate::output::{BAD, DOUBT, GOOD, NAME, bytes, count_bar, note, printable, say, warn};
 use crate::site::{HashedFile, Site, site_name};
 use crate::tracker::Tracker;
@@ -17,10 +17,13 @@ const RETRY_MAX_SECS: u64 = 30;
 
 pub(super) fn run(command: &PublishCommand) -> Result<(), Failure> {
     let tracker = command.tracker.tracker(command.key.identity()?)?;
-    let name = site_name(&command.dir, command.site.as_deref()).map_err(Failure::Usage)?;
+    let name = site_name(&command.dir, command.site.as_deref())?;
     let files = hash_site(&command.dir, &name, command.hidden)?;
     if files.is_empty() {
-        return Err(anyhow!("{} has no file to publish", command.dir.display()).into());
+        return Err(Failure::failed(
+            anyhow!("{} has no file to publish", command.dir.display()),
+            "files that start with a dot are published with --hidden only",
+        ));
     }
     let publication = Publication { tracker, files, port: command.port, ttl: command.ttl };
     let (refused, keepalive_secs) = publication.publish()?;
@@ -29,13 +32,17 @@ pub(super) fn run(command: &PublishCommand) -> Result<(), Failure> {
     }
     match refused {
         0 => Ok(()),
-        refused => Err(anyhow!("{refused} of {} files were refused", publication.files.len()).into()),
+        refused => Err(Failure::failed(
+            anyhow!("{refused} of {} files were refused", publication.files.len()),
+            "each line above says why; the others are published, and publishing again does no harm",
+        )),
     }
 }
 
 /// All files of a site with their hashes; says what is left out.
 pub(super) fn hash_site(dir: &std::path::Path, name: &str, hidden: bool) -> Result<Vec<HashedFile>, Failure> {
-    let site = Site::walk(dir, name, hidden)?;
+    let site =
+        Site::walk(dir, name, hidden).or_hint("DIR is a directory that you may read, with all in it")?;
     for (path, why) in &site.left_out {
         warn(format_args!("{} is left out: {why}", printable(&path.to_string_lossy())));
     }
@@ -49,7 +56,7 @@ pub(super) fn hash_site(dir: &std::path::Path, name: &str, hidden: bool) -> Resu
         })
         .collect();
     bar.finish_and_clear();
-    Ok(hashed?)
+    hashed.or_hint("a file has to be readable and to stay while it is read: try again")
 }
 
 struct Publication {
@@ -61,7 +68,7 @@ struct Publication {
 
 impl Publication {
     /// Publishes all files and says what was refused: how many, and after how many seconds to give a sign of life.
-    fn publish(&self) -> anyhow::Result<(usize, u64)> {
+    fn publish(&self) -> Result<(usize, u64), Failure> {
         let bar = count_bar(self.files.len()).with_message("publishing");
         let (mut refused, mut keepalive_secs, mut ttl_secs) = (0, u64::MAX, u64::MAX);
         for batch in self.files.chunks(PUBLISH_MAX) {
@@ -97,11 +104,13 @@ impl Publication {
         note(format_args!("giving a sign of life every {keepalive_secs} s; Ctrl-C ends it"));
         loop {
             thread::sleep(Duration::from_secs(keepalive_secs.max(KEEPALIVE_MIN_SECS)));
-            let next = self.tracker.heartbeat(self.port, self.ttl).and_then(|answer| {
-                if answer.alive { Ok(answer.keepalive) } else { self.publish().map(|(_, secs)| secs) }
-            });
-            keepalive_secs = next.unwrap_or_else(|error| {
-                warn(format_args!("{error:#}; trying again"));
+            let next = match self.tracker.heartbeat(self.port, self.ttl) {
+                Ok(answer) if answer.alive => Ok(answer.keepalive),
+                Ok(_) => self.publish().map(|(_, secs)| secs),
+                Err(error) => Err(error.into()),
+            };
+            keepalive_secs = next.unwrap_or_else(|failure| {
+                warn(format_args!("{failure}; trying again"));
                 (keepalive_secs / 4).min(RETRY_MAX_SECS)
             });
         }

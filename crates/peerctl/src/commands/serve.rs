@@ -5,22 +5,26 @@ use peer_client::Client;
 use super::interrupted;
 use super::publish::hash_site;
 use crate::cli::ServeCommand;
-use crate::failure::Failure;
+use crate::failure::{Failure, OrHint as _};
 use crate::identity::Identity;
 use crate::output::{GOOD, NAME, bytes, note, say};
 use crate::rendezvous;
 use crate::site::site_name;
 use crate::transfer::{DONE, Shelf, Visit, endpoint, server_config};
 
+/// What to try where nothing of the user's is wrong.
+pub(super) const INSIDE: &str = "try again; where it stays, it is a fault of peerctl: please report it";
+
 pub(super) async fn run(command: &ServeCommand) -> Result<(), Failure> {
     let identity = command.key.identity()?;
-    let site = site_name(&command.dir, command.site.as_deref()).map_err(Failure::Usage)?;
+    let site = site_name(&command.dir, command.site.as_deref())?;
     let files = hash_site(&command.dir, &site, command.hidden)?;
-    let shelf = Arc::new(Shelf::new(&site, &files)?);
+    let shelf = Arc::new(Shelf::new(&site, &files).or_hint(INSIDE)?);
     let client = rendezvous::register(&command.matchmaker, identity.as_ref()).await?;
     // Without a key of its own a server still needs one for TLS, which nobody knows it by.
     let tls_identity = identity.map_or_else(Identity::generate, Ok)?;
-    let endpoint = endpoint(client.datagrams(), Some(server_config(&tls_identity)?))?;
+    let config = server_config(&tls_identity).or_hint(INSIDE)?;
+    let endpoint = endpoint(client.datagrams(), Some(config)).or_hint(INSIDE)?;
 
     say(format_args!(
         "{GOOD}serving{GOOD:#} {NAME}{site}{NAME:#}: {} files, {}",

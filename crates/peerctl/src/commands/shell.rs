@@ -1,20 +1,30 @@
-use std::io::{self, Write as _};
+use std::fs;
 
 use clap::CommandFactory as _;
-use clap_complete::Shell;
 
-use crate::cli::Cli;
-use crate::failure::Failure;
+use crate::cli::{Cli, CompletionsCommand, ManCommand};
+use crate::failure::{Failure, OrHint as _};
+use crate::output::{note, say_bytes};
 
 /// Prints what a shell sources to complete our command lines.
-pub(super) fn completion(shell: Shell) -> Result<(), Failure> {
+pub(super) fn completions(command: &CompletionsCommand) -> Result<(), Failure> {
     let mut script = Vec::new();
-    clap_complete::generate(shell, &mut Cli::command(), "peerctl", &mut script);
-    Ok(io::stdout().write_all(&script)?)
+    clap_complete::generate(command.shell, &mut Cli::command(), "peerctl", &mut script);
+    say_bytes(&script)
 }
 
-/// Prints the manual: a page for `peerctl`, and one for each command after it.
-pub(super) fn manual() -> Result<(), Failure> {
+/// Writes a page for `peerctl` and one for each command, or prints them one after the other.
+pub(super) fn manual(command: &ManCommand) -> Result<(), Failure> {
+    let hint = "name a directory that you may write to: peerctl man DIR";
+    let Some(dir) = &command.dir else {
+        return pages().or_hint(hint).and_then(|pages| say_bytes(&pages));
+    };
+    fs::create_dir_all(dir).and_then(|()| clap_mangen::generate_to(Cli::command(), dir)).or_hint(hint)?;
+    note(format_args!("the pages are in {}", dir.display()));
+    Ok(())
+}
+
+fn pages() -> std::io::Result<Vec<u8>> {
     let mut cli = Cli::command();
     cli.build();
     let mut pages = Vec::new();
@@ -22,5 +32,5 @@ pub(super) fn manual() -> Result<(), Failure> {
     for command in cli.get_subcommands() {
         clap_mangen::Man::new(command.clone()).render(&mut pages)?;
     }
-    Ok(io::stdout().write_all(&pages)?)
+    Ok(pages)
 }

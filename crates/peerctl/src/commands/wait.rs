@@ -5,11 +5,11 @@ use tokio::io::{AsyncBufReadExt as _, BufReader, stdin};
 use tokio::sync::broadcast::{self, Receiver, Sender};
 use tokio::task::JoinSet;
 
-use super::connect::send_line;
+use super::connect::{AGAIN, TEXT, send_line};
 use super::interrupted;
 use super::serve::announce;
 use crate::cli::WaitCommand;
-use crate::failure::Failure;
+use crate::failure::{Failure, OrHint as _};
 use crate::output::{NAME, note, printable, say};
 use crate::rendezvous;
 use crate::talk::Word;
@@ -52,7 +52,7 @@ async fn talk(path: Path, mut lines: Receiver<Arc<str>>) -> Result<(), Failure> 
         tokio::select! {
             datagram = path.recv() => match datagram.as_deref().map(Word::decode) {
                 None => return Ok(()),
-                Some(Some(Word::Ping(number))) => path.send(&Word::Pong(number).encode()).await?,
+                Some(Some(Word::Ping(number))) => path.send(&Word::Pong(number).encode()).await.or_hint(AGAIN)?,
                 Some(Some(Word::Line(line))) => say(format_args!("{}: {}", path.peer(), printable(&line)))?,
                 Some(Some(Word::Pong(_)) | None) => {}
             },
@@ -63,7 +63,7 @@ async fn talk(path: Path, mut lines: Receiver<Arc<str>>) -> Result<(), Failure> 
 
 async fn read_lines(lines: &Sender<Arc<str>>) -> Result<(), Failure> {
     let mut input = BufReader::new(stdin()).lines();
-    while let Some(line) = input.next_line().await? {
+    while let Some(line) = input.next_line().await.or_hint(TEXT)? {
         // Nobody may be there to hear it.
         let _ = lines.send(line.into());
     }

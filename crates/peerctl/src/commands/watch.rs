@@ -1,12 +1,11 @@
 use std::io::{self, IsTerminal as _};
 
-use anyhow::anyhow;
 use serde_json::json;
 
 use crate::cli::WatchCommand;
 use crate::failure::Failure;
-use crate::output::{live_line, say};
-use crate::tracker::{Stats, StatsEvent};
+use crate::output::{live_line, say, say_json};
+use crate::tracker::{Stats, StatsEvent, TrackerError};
 
 pub(super) fn run(command: &WatchCommand) -> Result<(), Failure> {
     let tracker = command.tracker.tracker(None)?;
@@ -18,10 +17,10 @@ pub(super) fn run(command: &WatchCommand) -> Result<(), Failure> {
         if live {
             bar.set_message(text(event));
         } else if command.json {
-            say(match event {
-                StatsEvent::Stats(stats) => serde_json::to_string(&stats)?,
-                StatsEvent::Unavailable => json!({"unavailable": true}).to_string(),
-            })?;
+            match event {
+                StatsEvent::Stats(stats) => say_json(&stats)?,
+                StatsEvent::Unavailable => say_json(&json!({"unavailable": true}))?,
+            }
         } else {
             say(text(event))?;
         }
@@ -34,7 +33,7 @@ pub(super) fn run(command: &WatchCommand) -> Result<(), Failure> {
             return Ok(());
         }
     }
-    Err(anyhow!("the tracker ended the stream").into())
+    Err(TrackerError::Stream("has ended".to_owned()).into())
 }
 
 fn text(event: StatsEvent) -> String {

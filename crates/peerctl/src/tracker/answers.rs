@@ -44,6 +44,12 @@ pub struct Holders {
     pub peers: Vec<Holder>,
 }
 
+/// Who has each of several files.
+#[derive(Debug, Deserialize)]
+pub(super) struct Found {
+    pub(super) files: Vec<Holders>,
+}
+
 /// A peer that has a file.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Holder {

@@ -1,8 +1,6 @@
 use std::io::{BufRead, BufReader, Read};
 
-use anyhow::{Context as _, bail};
-
-use super::Stats;
+use super::{Stats, TrackerError};
 
 /// Longest line of the stream, in bytes; a tracker's have a hundred.
 const LINE_MAX_BYTES: u64 = 4_096;
@@ -28,17 +26,18 @@ impl StatsEvents {
     }
 
     /// The fields up to the next blank line: event and data. `None` where the stream ends before one.
-    fn block(&mut self) -> anyhow::Result<Option<(String, String)>> {
+    fn block(&mut self) -> Result<Option<(String, String)>, TrackerError> {
         let (mut event, mut data) = (String::new(), String::new());
         loop {
             let mut line = String::new();
             let read = self.lines.by_ref().take(LINE_MAX_BYTES).read_line(&mut line);
-            read.context("the tracker's stream broke off")?;
+            read.map_err(|error| TrackerError::Stream(format!("broke off: {error}")))?;
             if line.is_empty() {
                 return Ok(None);
             }
             let Some(line) = line.strip_suffix('\n') else {
-                bail!("the tracker's stream has a line of more than {LINE_MAX_BYTES} bytes, or broke off");
+                let why = format!("has a line of more than {LINE_MAX_BYTES} bytes, or broke off");
+                return Err(TrackerError::Stream(why));
             };
             match line.trim_end_matches('\r') {
                 "" if data.is_empty() => event.clear(),
@@ -55,7 +54,7 @@ impl StatsEvents {
 }
 
 impl Iterator for StatsEvents {
-    type Item = anyhow::Result<StatsEvent>;
+    type Item = Result<StatsEvent, TrackerError>;
 
     fn next(&mut self) -> Option<Self::Item> {
         loop {
@@ -64,11 +63,11 @@ impl Iterator for StatsEvents {
                 Err(error) => return Some(Err(error)),
             };
             return match event.as_str() {
-                "stats" => Some(
-                    serde_json::from_str(&data)
-                        .map(StatsEvent::Stats)
-                        .context("the tracker's counts are not of the form of docs/PROTOCOL.md"),
-                ),
+                "stats" => {
+                    Some(serde_json::from_str(&data).map(StatsEvent::Stats).map_err(|error| {
+                        TrackerError::Stream(format!("has other counts than ours: {error}"))
+                    }))
+                }
                 "unavailable" => Some(Ok(StatsEvent::Unavailable)),
                 // A later tracker may say more.
                 _ => continue,

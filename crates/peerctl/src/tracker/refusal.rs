@@ -2,6 +2,9 @@ use serde::Deserialize;
 use ureq::Body;
 use ureq::http::Response;
 
+use super::TrackerError;
+use crate::output::printable;
+
 /// Largest error that is read, in bytes.
 const REFUSAL_MAX_BYTES: u64 = 64 * 1_024;
 
@@ -33,19 +36,17 @@ pub(super) fn retry_after_secs(response: &Response<Body>) -> Option<u64> {
     wait.filter(|_| busy)
 }
 
-/// A refusal in words, to stand after the name of the tracker.
-pub(super) fn read(response: Response<Body>) -> String {
+/// What a tracker said in place of an answer.
+pub(super) fn read(origin: String, response: Response<Body>) -> TrackerError {
     let status = response.status();
     let body = response.into_body().into_with_config().limit(REFUSAL_MAX_BYTES).read_to_string();
-    let detail = body.ok().and_then(|body| serde_json::from_str::<Refusal>(&body).ok());
-    match detail.map(|refusal| refusal.detail) {
-        Some(Detail::Text(text)) => format!("refused it with {status}: {text}"),
-        Some(Detail::Fields(fields)) => {
-            let fields: Vec<String> = fields.iter().map(Field::to_text).collect();
-            format!("refused it with {status}: {}", fields.join("; "))
-        }
-        None => format!("answered with {status}, which is not how a tracker refuses: is it one?"),
-    }
+    let refusal = body.ok().and_then(|body| serde_json::from_str::<Refusal>(&body).ok());
+    let detail = match refusal.map(|refusal| refusal.detail) {
+        Some(Detail::Text(text)) => text,
+        Some(Detail::Fields(fields)) => fields.iter().map(Field::to_text).collect::<Vec<_>>().join("; "),
+        None => return TrackerError::NoTracker { origin, status },
+    };
+    TrackerError::Refused { origin, status, detail: printable(&detail).into_owned() }
 }
 
 impl Field {
