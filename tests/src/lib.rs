@@ -15,9 +15,11 @@
 )]
 
 pub mod binary;
+pub mod capture;
 pub mod container;
 pub mod deadline;
 pub mod engine;
+pub mod forger;
 pub mod http;
 pub mod lab;
 pub mod metrics;

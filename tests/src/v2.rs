@@ -93,20 +93,30 @@ impl V2Peer {
     /// Registers with the token that it has, and a signature. Gives the answer.
     #[track_caller]
     pub fn register_signed(&mut self) -> Value {
+        let answer = self.sign();
+        assert_eq!(answer["status"], "ok", "{answer}");
+        answer
+    }
+
+    /// The same, whether it is registered or is to sign again.
+    #[track_caller]
+    fn sign(&mut self) -> Value {
         let sig = self.signer.rendezvous(self.token(), self.seen());
         let register = json!({
             "type": "register", "token": self.token(), "id": self.id(), "sig": sig, "lan": self.lan,
         });
         let answer = self.ask(register);
-        self.hear_your_addr(&answer, "ok");
+        let status = answer["status"].as_str().unwrap_or_default().to_owned();
+        self.hear_your_addr(&answer, &status);
         answer
     }
 
-    /// The first two steps: it is registered afterwards.
+    /// The first two steps: it is registered afterwards. A token that is no younger than the one by which the id came to where it
+    /// was, since both were made within a millisecond, is followed by another.
     #[track_caller]
     pub fn join(&mut self) {
         self.introduce();
-        self.register_signed();
+        while self.sign()["status"] != "ok" {}
     }
 
     /// Registers again with what it has, and without a signature. Gives how that stands.
