@@ -1,15 +1,9 @@
 //! A peer of the rendezvous: it registers with the matchmaker, finds other peers and reaches them through NATs.
 //!
-//! ```no_run
-//! # async fn hello(other: peer_client::PeerId) -> Result<(), Box<dyn std::error::Error>> {
-//! use peer_client::{Client, Config, Identity, Target};
+//! The example `hello`, which is all of a program:
 //!
-//! let server = "198.51.100.1:12345".parse()?;
-//! let client = Client::bind(Config::new(server).with_identity(Identity::random()?)).await?;
-//! let path = client.connect(Target::Id(other)).await?;
-//! path.send(b"hello").await?;
-//! # Ok(())
-//! # }
+//! ```no_run
+#![doc = include_str!("../examples/hello.rs")]
 //! ```
 //!
 //! [`Client`] is the whole of it for most programs. What it does with datagrams and times stands in [`machine`], which does

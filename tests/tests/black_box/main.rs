@@ -19,6 +19,7 @@ mod expiry;
 mod fetch_checked;
 mod file_names;
 mod forged_sources;
+mod hello;
 mod http_legacy;
 mod lab;
 mod layout;
