@@ -16,6 +16,7 @@
 
 pub mod binary;
 pub mod capture;
+pub mod commands;
 pub mod container;
 pub mod deadline;
 pub mod engine;
@@ -24,6 +25,8 @@ pub mod http;
 pub mod lab;
 pub mod metrics;
 pub mod namespace;
+pub mod nginx;
+pub mod ports;
 pub mod process;
 pub mod punching;
 pub mod redis;

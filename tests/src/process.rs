@@ -164,13 +164,15 @@ impl Process {
 
     /// All addresses that `service` announced.
     pub fn addresses(&self, service: &str) -> Vec<SocketAddr> {
-        self.events("listening")
-            .iter()
-            .filter(|event| event["service"] == service)
-            .map(|event| {
-                event["addr"].as_str().and_then(|text| text.parse().ok()).expect("addr is an address")
-            })
-            .collect()
+        let address = |text: &str| text.parse().expect("addr is an address");
+        let events = self.events("listening").into_iter().filter(|event| event["service"] == service);
+        let mut addresses: Vec<SocketAddr> =
+            events.map(|event| address(event["addr"].as_str().unwrap_or_default())).collect();
+        // The same as text.
+        let said = format!("listening service=\"{service}\" addr=");
+        addresses
+            .extend(self.stdout.lines().iter().filter_map(|line| Some(address(line.split_once(&said)?.1))));
+        addresses
     }
 
     /// Waits until `service` has announced `wanted` listeners. Panics when the program ends before that.

@@ -1,21 +1,17 @@
 //! A real `redis-server` that belongs to one test.
 
 use std::fs;
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::atomic::{AtomicU16, Ordering};
 
 use nix::sys::signal::{self, Signal};
 use nix::unistd::Pid;
 use tempfile::TempDir;
 
 use crate::deadline::{PATIENCE, eventually};
+use crate::ports::free_port;
 use crate::resp::{self, Reply};
-
-/// Ports below the range that the kernel takes for outgoing connections, so that a port stays free while its Redis is
-/// down; and above 6379, which may be somebody's real Redis.
-const PORTS: std::ops::Range<u16> = 20_000..32_000;
 
 /// A Redis, or the place where one will be.
 #[derive(Debug)]
@@ -177,18 +173,4 @@ impl Drop for RedisServer {
             let _ = child.wait();
         }
     }
-}
-
-/// Tests run at the same time in one process or in many, so each starts to look at a place of its own.
-pub(crate) fn free_port() -> u16 {
-    static NEXT: AtomicU16 = AtomicU16::new(0);
-    let spread = u16::try_from(std::process::id() % u32::from(PORTS.end)).expect("smaller than a port");
-    let span = PORTS.end - PORTS.start;
-    (0..span)
-        .map(|_| {
-            let step = NEXT.fetch_add(1, Ordering::Relaxed);
-            PORTS.start + spread.wrapping_mul(37).wrapping_add(step) % span
-        })
-        .find(|port| TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).is_ok())
-        .expect("a free port between 20000 and 32000")
 }

@@ -65,8 +65,13 @@ impl FromRequest for Call {
 }
 
 /// Whose request it is, as was found out when it came in.
+pub(crate) fn entered(request: &HttpRequest) -> Result<Caller, ApiError> {
+    request.extensions().get::<Caller>().copied().ok_or(ApiError::Unavailable)
+}
+
+/// The peer that it speaks for.
 pub(crate) fn caller(request: &HttpRequest) -> Result<Peer, ApiError> {
-    request.extensions().get::<Caller>().map(|caller| caller.peer).ok_or(ApiError::Unavailable)
+    entered(request).map(|caller| caller.peer)
 }
 
 /// Whether the request shows the operator's token.

@@ -10,9 +10,9 @@ use registry::RegistryError;
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use crate::listeners::{LISTENERS_MAX, LISTENERS_PER_CALLER_MAX};
 use crate::rate::TooOften;
 use crate::signature::BadSignature;
-use crate::stats::LISTENERS_MAX;
 
 /// When a caller may come back after a 503, in seconds: the store is looked for several times in each.
 const RETRY_AFTER_SECS: HeaderValue = HeaderValue::from_static("1");
@@ -61,7 +61,9 @@ pub(crate) enum ApiError {
     TooManyPeers,
     /// 429: the caller asked more often than it may.
     TooOften(TooOften),
-    /// 503: as many listen to the stream as may.
+    /// 429: the caller listens to as many streams as it may.
+    ListensTooOften,
+    /// 503: as many listen to the streams as may.
     TooManyListeners,
     /// 503: the store is not there. The cause is logged by the store, not told.
     Unavailable,
@@ -207,6 +209,9 @@ impl fmt::Display for ApiError {
                     rate.per_sec, rate.burst
                 )
             }
+            Self::ListensTooOften => {
+                write!(f, "a caller may listen {LISTENERS_PER_CALLER_MAX} times at a time; ask /v1/stats")
+            }
             Self::TooManyListeners => write!(f, "at most {LISTENERS_MAX} listen at a time; ask /v1/stats"),
             Self::Unavailable => f.write_str("the store is not available; try again"),
         }
@@ -247,7 +252,9 @@ impl ResponseError for ApiError {
             Self::TooLarge(_) | Self::TooMany { .. } => StatusCode::PAYLOAD_TOO_LARGE,
             Self::NotJson => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::Signature(_) | Self::NotOperator => StatusCode::UNAUTHORIZED,
-            Self::TooManyFiles | Self::TooManyPeers | Self::TooOften(_) => StatusCode::TOO_MANY_REQUESTS,
+            Self::TooManyFiles | Self::TooManyPeers | Self::TooOften(_) | Self::ListensTooOften => {
+                StatusCode::TOO_MANY_REQUESTS
+            }
             Self::Unavailable | Self::TooManyListeners => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
@@ -257,7 +264,8 @@ impl ResponseError for ApiError {
         match self {
             Self::Invalid(errors) => return response.json(InvalidBody { detail: errors.clone() }),
             Self::MethodNotAllowed(allowed) => response.insert_header((ALLOW, *allowed)),
-            Self::Unavailable | Self::TooManyListeners => {
+            // Who left is noticed with the next event, which comes every second.
+            Self::Unavailable | Self::TooManyListeners | Self::ListensTooOften => {
                 response.insert_header((RETRY_AFTER, RETRY_AFTER_SECS))
             }
             Self::TooOften(TooOften { retry_secs, .. }) => response.insert_header((RETRY_AFTER, *retry_secs)),

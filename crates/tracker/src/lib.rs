@@ -8,6 +8,7 @@ mod call;
 mod caller;
 mod error;
 mod legacy;
+mod listeners;
 mod live;
 mod metrics;
 mod moving;

@@ -4,18 +4,21 @@ use std::net::TcpListener;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use actix_web::body::MessageBody;
+use actix_web::body::{EitherBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::http::Method;
 use actix_web::middleware::{Next, from_fn};
 use actix_web::web::{Data, PayloadConfig};
-use actix_web::{Error, HttpMessage as _, HttpServer};
+use actix_web::{Error, HttpMessage as _, HttpServer, ResponseError as _};
 use peer_core::limits::BODY_MAX_BYTES;
 use registry::Registry;
 use service::admin::log_listening;
+use service::telemetry::{RequestId, X_REQUEST_ID, shown};
 use service::{Failure, Shutdown};
 
-use crate::caller;
+use crate::caller::{self, Caller};
 use crate::error::ApiError;
+use crate::listeners::Listeners;
 use crate::live::Live;
 use crate::metrics::{self, Metrics};
 use crate::operator::OperatorToken;
@@ -45,6 +48,7 @@ pub(crate) struct App {
     /// `PEER_TTL_SECS`, as peers are told; 0 is for ever.
     pub(crate) peer_ttl_secs: u64,
     pub(crate) stats: LiveStats,
+    pub(crate) listeners: Listeners,
     pub(crate) live: Live,
     /// `redis` or `embedded`.
     pub(crate) store_kind: &'static str,
@@ -87,34 +91,81 @@ pub(crate) async fn serve(
     server.await.map_err(failed)
 }
 
-/// The way in and out of every request: whose it is, whether it may come in, and how it ended.
+/// The way in and out of every request: which and whose it is, whether it may come in, and how it ended.
 async fn enter(
     request: ServiceRequest,
-    next: Next<impl MessageBody>,
+    next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<impl MessageBody>, Error> {
-    let Some(app) = request.app_data::<Data<App>>().cloned() else { return next.call(request).await };
-    let route = metrics::route(request.path());
+    let Some(app) = request.app_data::<Data<App>>().cloned() else {
+        return next.call(request).await.map(ServiceResponse::map_into_left_body);
+    };
+    let id = request_id(&app, &request);
+    let mut answer = id.clone().scope(answer(&app, request, next)).await?;
+    answer.headers_mut().insert(X_REQUEST_ID, id.header().clone());
+    Ok(answer)
+}
+
+async fn answer<B: MessageBody + 'static>(
+    app: &App,
+    request: ServiceRequest,
+    next: Next<B>,
+) -> Result<ServiceResponse<EitherBody<B>>, Error> {
     let since = Instant::now();
-    let answer = match admit(&app, &request) {
-        Ok(()) => next.call(request).await,
-        Err(refused) => Err(refused.into()),
+    let (route, method) = (metrics::route(request.path()), method(request.method()));
+    let (caller, admitted) = match caller(app, &request) {
+        Ok(caller) => (Some(caller), admit(app, caller)),
+        Err(refused) => (None, Err(refused)),
+    };
+    let answer = match admitted {
+        Ok(()) => next.call(request).await.map(ServiceResponse::map_into_left_body),
+        Err(refused) => Ok(request.into_response(refused.error_response()).map_into_right_body()),
     };
     let status = match &answer {
         Ok(response) => response.status(),
         Err(error) => error.as_response_error().status_code(),
     };
-    app.metrics.request(route, status.as_u16());
-    app.live.traffic.answered(status.as_u16(), since.elapsed());
+    let (status, took) = (status.as_u16(), since.elapsed());
+    app.metrics.request(route, status);
+    app.live.traffic.answered(status, took);
+    if let Some(caller) = caller {
+        tracing::debug!(caller = %shown(caller.peer.ip()), method, route, status, took_us = took.as_micros(), "request");
+    }
     answer
 }
 
-fn admit(app: &App, request: &ServiceRequest) -> Result<(), ApiError> {
+/// What the request is called in the log and in its answer: as a trusted proxy says, so that its log and ours can be read
+/// together, or else something of our own.
+fn request_id(app: &App, request: &ServiceRequest) -> RequestId {
+    let told = request.headers().get(X_REQUEST_ID).and_then(RequestId::taken);
+    told.filter(|_| {
+        request.peer_addr().is_some_and(|socket| app.trusted.contains(socket.ip().to_canonical()))
+    })
+    .unwrap_or_else(RequestId::random)
+}
+
+/// Methods that strangers make up are one, as paths are.
+fn method(method: &Method) -> &'static str {
+    match *method {
+        Method::GET => "GET",
+        Method::POST => "POST",
+        Method::HEAD => "HEAD",
+        Method::OPTIONS => "OPTIONS",
+        _ => "other",
+    }
+}
+
+/// Whose it is, which its handler finds beside it.
+fn caller(app: &App, request: &ServiceRequest) -> Result<Caller, ApiError> {
     let socket = request.peer_addr().ok_or(ApiError::Unavailable)?;
     let caller = caller::resolve(socket, request.headers(), &app.trusted).ok_or(ApiError::Unavailable)?;
     if caller.broken_headers > 0 {
         app.metrics.broken_proxy_headers.inc_by(caller.broken_headers.into());
     }
     request.extensions_mut().insert(caller);
+    Ok(caller)
+}
+
+fn admit(app: &App, caller: Caller) -> Result<(), ApiError> {
     match &app.callers {
         Some(callers) if !caller.is_local() => callers.admit(caller.peer).map_err(ApiError::TooOften),
         _ => Ok(()),

@@ -1,26 +1,17 @@
 //! How much there is, asked of the store once for all who want to know.
 
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use registry::{Registry, RegistryError, Stats};
-use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore};
+use tokio::sync::Mutex;
 
 /// How old an answer may be: the store is asked once in this time, however many ask us.
 pub(crate) const STATS_INTERVAL: Duration = Duration::from_secs(1);
-/// Most streams at a time, each of which holds a connection.
-pub(crate) const LISTENERS_MAX: usize = 256;
 
-/// The last answer of the store, and who listens.
+/// The last answer of the store.
+#[derive(Default)]
 pub(crate) struct LiveStats {
     latest: Mutex<Option<(Instant, Stats)>>,
-    listeners: Arc<Semaphore>,
-}
-
-impl Default for LiveStats {
-    fn default() -> Self {
-        Self { latest: Mutex::new(None), listeners: Arc::new(Semaphore::new(LISTENERS_MAX)) }
-    }
 }
 
 impl LiveStats {
@@ -43,10 +34,5 @@ impl LiveStats {
         let stats = registry.stats().await?;
         *self.latest.lock().await = Some((Instant::now(), stats));
         Ok(stats)
-    }
-
-    /// A place among the listeners, where one is free, for as long as it is held.
-    pub(crate) fn listen(&self) -> Option<OwnedSemaphorePermit> {
-        Arc::clone(&self.listeners).try_acquire_owned().ok()
     }
 }

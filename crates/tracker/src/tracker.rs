@@ -9,6 +9,7 @@ use registry::{Bounds, EmbeddedRegistry, RedisRegistry, Registry, RegistryError}
 use service::admin::{self, Readiness, Ready};
 use service::{Failure, Shutdown, bind_tcp};
 
+use crate::listeners::Listeners;
 use crate::live::{self, Live, MatchmakerAdmin};
 use crate::metrics::Metrics;
 use crate::moving;
@@ -57,6 +58,7 @@ impl Tracker {
             operator: settings.operator,
             peer_ttl_secs: settings.peer_ttl_secs,
             stats: LiveStats::default(),
+            listeners: Listeners::default(),
             live: Live::default(),
             store_kind,
         };

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use black_box::deadline::{PATIENCE, eventually};
 use black_box::http::{Connection, Request};
 use black_box::process::Launch;
 use black_box::tracker::{CALLER, Tracker, on_both_stores, on_both_stores_with};
@@ -127,6 +128,47 @@ fn a_body_that_drips_is_cut_off() {
         tracker.add(ONE, "a.html", "abc");
     }
     assert!(started.elapsed() > Duration::from_secs(5));
+}
+
+/// A stream that `caller` asks for, by the word of a proxy, and the status that it gets.
+fn listen(tracker: &Tracker, path: &str, caller: &str) -> (Connection, u16) {
+    let mut stream = Connection::open(tracker.address()).unwrap();
+    let ask = format!("GET {path} HTTP/1.1\r\nHost: tracker\r\n{CALLER}: {caller}\r\n\r\n");
+    stream.send(ask.as_bytes()).unwrap();
+    let (status, _) = stream.receive_head().unwrap();
+    (stream, status)
+}
+
+#[test]
+fn a_stranger_cannot_have_all_streams() {
+    const PATHS: [&str; 2] = ["/v1/stats/stream", "/v1/stats/live"];
+    for (own, of_the_same, other) in [
+        ("203.0.113.5", "203.0.113.5", "203.0.113.6"),
+        ("2001:db8:0:1::5", "2001:db8:0:1:ffff::9", "2001:db8:0:2::5"),
+    ] {
+        let tracker = Tracker::plain();
+        let mut held: Vec<Connection> = (0..8)
+            .map(|place| {
+                let (stream, status) = listen(&tracker, PATHS[place % 2], own);
+                assert_eq!(status, 200, "place {place}");
+                stream
+            })
+            .collect();
+        for path in PATHS {
+            let refused = tracker.send(&Request::get(path).header(CALLER, of_the_same));
+            let why = refused.assert_refused(429);
+            assert_eq!(why, "a caller may listen 8 times at a time; ask /v1/stats");
+            assert_eq!(refused.header("retry-after"), Some("1"));
+            assert_eq!(listen(&tracker, path, other).1, 200, "others are served");
+        }
+        // A place that is left is free again.
+        held.pop();
+        eventually(PATIENCE, "a free place", || {
+            let (stream, status) = listen(&tracker, PATHS[0], of_the_same);
+            held.push(stream);
+            (status == 200).then_some(())
+        });
+    }
 }
 
 #[test]

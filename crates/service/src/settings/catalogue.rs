@@ -217,6 +217,13 @@ pub static DRAIN_SECS: Setting = setting(
 /// `LOG_FORMAT`
 pub static LOG_FORMAT: Setting =
     setting("LOG_FORMAT", "text", "Form of the log lines on standard output: text or json.");
+/// `LOG_ADDRESSES`
+pub static LOG_ADDRESSES: Setting = setting(
+    "LOG_ADDRESSES",
+    "full",
+    "How the log shows addresses of peers: full, or masked, which leaves of an IPv4 address its /24 and of an IPv6 address its \
+     /48. Addresses of this host are shown either way.",
+);
 /// `RUST_LOG`
 pub static RUST_LOG: Setting = setting(
     "RUST_LOG",
@@ -256,6 +263,7 @@ pub static CATALOGUE: &[&Setting] = &[
     &MATCHMAKER_PUBLIC,
     &DRAIN_SECS,
     &LOG_FORMAT,
+    &LOG_ADDRESSES,
     &RUST_LOG,
 ];
 

@@ -24,7 +24,7 @@ const SUMMARY_MAX_CHARS: usize = 100;
 #[openapi(
     info(
         title = "Peer tracker",
-        description = "Which peer has which file.\n\nPaths without `/v1` are the legacy contract, which stays as it is. Errors have one form, `{\"detail\": …}`. Figures as they change are on the [dashboard](dashboard).",
+        description = "Which peer has which file.\n\nPaths without `/v1` are the legacy contract, which stays as it is. Errors have one form, `{\"detail\": …}`. Every answer bears the id by which the server's log calls the request, in `X-Request-Id`. Figures as they change are on the [dashboard](dashboard).",
         license(name = "MIT OR Apache-2.0", identifier = "MIT OR Apache-2.0"),
     ),
     paths(

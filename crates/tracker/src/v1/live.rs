@@ -2,12 +2,13 @@
 
 use std::convert::Infallible;
 
-use actix_web::HttpResponse;
 use actix_web::web::{Bytes, Data};
+use actix_web::{HttpRequest, HttpResponse};
 use futures_util::stream::{self, StreamExt as _};
 use service::Shutdown;
 
 use super::stats::event_stream;
+use crate::call;
 use crate::error::{ApiError, Refusal};
 use crate::server::App;
 
@@ -21,12 +22,16 @@ use crate::server::App;
     get, path = "/v1/stats/live", tag = "service",
     responses(
         (status = 200, description = "Events until either side ends", content_type = "text/event-stream", body = String, example = "event: history\ndata: []\n\nevent: sample\ndata: {\"at_ms\":1764000000000,\"elapsed_ms\":1000,\"stored\":{\"peers\":2,\"files\":3,\"mappings\":4},\"store\":{\"kind\":\"embedded\",\"ready\":true,\"answer_us\":11},\"answers\":{\"200\":7,\"404\":1},\"p50_us\":95,\"p99_us\":223,\"memory_bytes\":31457280,\"matchmaker\":null}\n\n"),
-        (status = 429, description = "The caller asks too often", body = Refusal),
+        (status = 429, description = "The caller asks too often, or listens as often as it may", body = Refusal),
         (status = 503, description = "As many listen as may", body = Refusal),
     )
 )]
-pub(crate) async fn live(app: Data<App>, shutdown: Data<Shutdown>) -> Result<HttpResponse, ApiError> {
-    let place = app.stats.listen().ok_or(ApiError::TooManyListeners)?;
+pub(crate) async fn live(
+    request: HttpRequest,
+    app: Data<App>,
+    shutdown: Data<Shutdown>,
+) -> Result<HttpResponse, ApiError> {
+    let place = app.listeners.listen(call::entered(&request)?)?;
     let (history, latest) = app.live.listen();
     let samples = stream::unfold((latest, shutdown, place), |(mut latest, shutdown, place)| async move {
         tokio::select! {

@@ -5,6 +5,7 @@ use peer_core::limits::BODY_MAX_BYTES;
 use peer_core::{FileName, Invalid, Owner, Peer, PeerId};
 use registry::Report;
 use serde::Deserialize;
+use service::telemetry::shown;
 use utoipa::ToSchema;
 
 use super::body::{Body, Post};
@@ -107,9 +108,19 @@ pub(crate) async fn report(post: Post<ReportBody>, app: Data<App>) -> Result<Jso
         errors.push(FieldError::refused(Place::Body, "reason", why, None));
     }
     let (Some(subject), true) = (subject, errors.is_empty()) else { return Err(ApiError::Invalid(errors)) };
-    tracing::debug!(reporter = %post.caller, %subject, ?file, ?reason, "report");
+    log(post.caller, &subject, file.as_ref(), reason.as_deref());
     app.metrics.reports.inc();
     let report = Report { reporter: post.caller, subject, file, decisive: post.operator };
     app.registry.report(&report).await?;
     Ok(OK)
+}
+
+fn log(reporter: Peer, subject: &Owner, file: Option<&FileName>, reason: Option<&str>) {
+    let reporter = shown(reporter.ip());
+    match subject {
+        Owner::Address(subject) => {
+            tracing::debug!(%reporter, subject = %shown(subject.ip()), ?file, ?reason, "report");
+        }
+        Owner::Key(subject) => tracing::debug!(%reporter, %subject, ?file, ?reason, "report"),
+    }
 }

@@ -2,14 +2,15 @@
 
 use std::convert::Infallible;
 
-use actix_web::HttpResponse;
 use actix_web::web::{Bytes, Data, Json};
+use actix_web::{HttpRequest, HttpResponse};
 use futures_util::stream::{self, Stream};
 use registry::Stats;
 use serde::Serialize;
 use service::Shutdown;
 use utoipa::ToSchema;
 
+use crate::call;
 use crate::error::{ApiError, Refusal};
 use crate::server::App;
 use crate::stats::STATS_INTERVAL;
@@ -52,12 +53,16 @@ pub(crate) async fn stats(app: Data<App>) -> Result<Json<StatsAnswer>, ApiError>
     get, path = "/v1/stats/stream", tag = "service",
     responses(
         (status = 200, description = "Events until either side ends", content_type = "text/event-stream", body = String, example = "event: stats\ndata: {\"peers\":2,\"files\":3,\"mappings\":4}\n\n"),
-        (status = 429, description = "The caller asks too often", body = Refusal),
+        (status = 429, description = "The caller asks too often, or listens as often as it may", body = Refusal),
         (status = 503, description = "As many listen as may", body = Refusal),
     )
 )]
-pub(crate) async fn stream(app: Data<App>, shutdown: Data<Shutdown>) -> Result<HttpResponse, ApiError> {
-    let place = app.stats.listen().ok_or(ApiError::TooManyListeners)?;
+pub(crate) async fn stream(
+    request: HttpRequest,
+    app: Data<App>,
+    shutdown: Data<Shutdown>,
+) -> Result<HttpResponse, ApiError> {
+    let place = app.listeners.listen(call::entered(&request)?)?;
     let ticks = tokio::time::interval(STATS_INTERVAL);
     let events =
         stream::unfold((app, shutdown, ticks, place), |(app, shutdown, mut ticks, place)| async move {
