@@ -1,3 +1,5 @@
+mod asking;
+
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
@@ -6,17 +8,14 @@ use peer_core::datagram::v2::{
     ErrorCode, LanAddrs, NatKind, Register, Request, Status, Tid, Token, YourAddr,
 };
 
+pub(super) use asking::RETRY_FIRST;
+use asking::{Asking, Step};
+
 use super::event::{SocketId, Standing};
 use super::outbox::Outbox;
 use super::probe::Probe;
 use crate::Identity;
 
-/// The first wait for an answer, before any round trip was measured.
-pub(super) const RETRY_FIRST: Duration = Duration::from_millis(250);
-/// Longest wait for an answer.
-const RETRY_MOST: Duration = Duration::from_secs(4);
-/// Datagrams without an answer until the server counts as silent: with the waits between them, 7.75 seconds at first.
-const TRIES_MAX: u32 = 5;
 /// How often a registration is refused, or begun anew at the server's word, until that counts as its last word.
 const RESTARTS_MAX: u32 = 4;
 /// Keepalive where the server names none: most NATs keep a mapping for 30 seconds.
@@ -27,21 +26,17 @@ const KEEPALIVE_MOST: Duration = Duration::from_mins(1);
 /// Wait after `full` and after `rate`.
 const FULL_WAIT: Duration = Duration::from_mins(1);
 const RATE_WAIT: Duration = Duration::from_secs(1);
-/// Leaves without an answer until the peer counts as gone.
-const LEAVES_MAX: u32 = 3;
 
 /// How one socket stands with the server.
 #[derive(Debug)]
 pub(super) struct Registration {
     socket: SocketId,
-    pending: Option<Pending>,
+    asking: Asking,
     held: Option<Held>,
     /// When to register again.
     refresh_at: Option<Duration>,
     probe: Option<Probe>,
     legacy: bool,
-    /// How long an answer is waited for at first.
-    patience: Duration,
     restarts: u32,
     contact: Contact,
     left: bool,
@@ -63,28 +58,6 @@ enum Contact {
     Silent,
     /// It does not know any more what is held.
     Forgotten,
-}
-
-/// A request that is not answered.
-#[derive(Debug)]
-struct Pending {
-    step: Step,
-    request: Request,
-    tid: Tid,
-    first_sent: Duration,
-    retry_at: Duration,
-    tries: u32,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Step {
-    /// For a token.
-    Ask,
-    /// With the token, at once.
-    Prove,
-    /// Again with the newest token.
-    Keep,
-    Leave,
 }
 
 /// What a socket registers as.
@@ -110,12 +83,11 @@ impl Registration {
     pub(super) fn new(socket: SocketId) -> Self {
         Self {
             socket,
-            pending: None,
+            asking: Asking::new(socket),
             held: None,
             refresh_at: None,
             probe: None,
             legacy: false,
-            patience: RETRY_FIRST,
             restarts: 0,
             contact: Contact::Good,
             left: false,
@@ -151,7 +123,7 @@ impl Registration {
 
     /// How long an answer of the server is waited for at first.
     pub(super) fn patience(&self) -> Duration {
-        self.patience
+        self.asking.patience()
     }
 
     /// It is registered, and a probe has shown what it can.
@@ -164,9 +136,8 @@ impl Registration {
     }
 
     pub(super) fn due(&self) -> Option<Duration> {
-        let pending = self.pending.as_ref().map(|pending| pending.retry_at);
         let probe = self.probe.as_ref().and_then(|probe| probe.retry_at);
-        [pending, probe, self.refresh_at].into_iter().flatten().min()
+        [self.asking.due(), probe, self.refresh_at].into_iter().flatten().min()
     }
 
     /// From the first step on.
@@ -180,12 +151,12 @@ impl Registration {
         self.contact = Contact::Forgotten;
         self.probe = None;
         self.restarts = 0;
-        self.patience = RETRY_FIRST;
+        self.asking.move_on();
     }
 
     /// The server does not know us any more.
     pub(super) fn restart(&mut self, now: Duration, who: &Who<'_>, out: &mut Outbox) -> News {
-        if self.contact == Contact::Forgotten && self.pending.is_some() {
+        if self.contact == Contact::Forgotten && self.asking.is_under_way() {
             // It is at that: several requests may have been refused before.
             return News::Nothing;
         }
@@ -194,7 +165,7 @@ impl Registration {
         if self.restarts > RESTARTS_MAX {
             // Again when it would be time for a keepalive.
             self.restarts = 0;
-            self.pending = None;
+            self.asking.give_up();
             self.refresh_at = Some(now + KEEPALIVE);
             return News::Refused(ErrorCode::BadToken);
         }
@@ -205,12 +176,12 @@ impl Registration {
         self.probe = None;
         self.refresh_at = None;
         let Some(token) = self.token() else {
-            self.pending = None;
+            self.asking.give_up();
             self.left = true;
             return;
         };
         let tid = out.next_tid();
-        self.send(now, Step::Leave, tid, &Request::Unregister { tid, token }, server, out);
+        self.asking.send(now, Step::Leave, tid, &Request::Unregister { tid, token }, server, out);
     }
 
     pub(super) fn tick(&mut self, now: Duration, who: &Who<'_>, out: &mut Outbox) -> News {
@@ -222,29 +193,14 @@ impl Registration {
                 None => self.register(now, Step::Ask, None, None, who, out),
             }
         }
-        let Some(pending) = self.pending.as_mut().filter(|pending| pending.retry_at <= now) else {
-            return News::Nothing;
-        };
-        let most = if pending.step == Step::Leave { LEAVES_MAX } else { TRIES_MAX };
-        if pending.tries < most && pending.step != Step::Prove {
-            pending.tries += 1;
-            pending.retry_at = now + self.patience.saturating_mul(1 << (pending.tries - 1)).min(RETRY_MOST);
-            out.request(self.socket, who.server, &pending.request);
-            return News::Nothing;
-        }
-        match pending.step {
-            Step::Leave => {
-                self.pending = None;
+        match self.asking.tick(now, who.server, out) {
+            None => News::Nothing,
+            Some(Step::Leave) => {
                 self.left = true;
                 News::Left
             }
-            // The server reads the round trip off the token's age: with a new one, it reads what is true.
-            Step::Prove => {
-                self.patience = (self.patience * 2).min(RETRY_MOST);
-                self.begin(now, who, out)
-            }
-            Step::Ask | Step::Keep => {
-                self.patience = RETRY_MOST;
+            Some(Step::Prove) => self.begin(now, who, out),
+            Some(Step::Ask | Step::Keep) => {
                 self.contact = Contact::Silent;
                 self.begin(now, who, out);
                 News::Silent
@@ -254,10 +210,10 @@ impl Registration {
 
     /// An answer of version 2 to a register.
     pub(super) fn hear(&mut self, now: Duration, said: &YourAddr, who: &Who<'_>, out: &mut Outbox) -> News {
-        let Some(pending) = self.pending.take_if(|pending| pending.tid == said.tid) else {
+        if self.asking.answered(now, said.tid).is_none() {
             return News::Nothing;
-        };
-        self.heard(now, &pending);
+        }
+        self.heard();
         self.legacy = false;
         match said.status {
             Status::Verify => {
@@ -288,8 +244,9 @@ impl Registration {
 
     /// An answer of a legacy server to a register.
     pub(super) fn hear_legacy(&mut self, now: Duration, addr: SocketAddr) {
-        let Some(pending) = self.pending.take_if(|pending| pending.step != Step::Leave) else { return };
-        self.heard(now, &pending);
+        if self.asking.answered_by_legacy(now).is_none() {
+            return;
+        }
         self.legacy = true;
         self.contact = Contact::Good;
         self.held = Some(Held { addr, token: None });
@@ -309,9 +266,9 @@ impl Registration {
             probe.give_up();
             return News::Nothing;
         }
-        let Some(pending) = self.pending.take_if(|pending| pending.tid == tid) else { return News::Nothing };
-        self.heard(now, &pending);
-        match (pending.step, code) {
+        let Some(step) = self.asking.answered(now, tid) else { return News::Nothing };
+        self.heard();
+        match (step, code) {
             (Step::Leave, _) => {
                 self.left = true;
                 News::Left
@@ -338,19 +295,17 @@ impl Registration {
     }
 
     pub(super) fn hear_unregistered(&mut self, tid: Tid) -> News {
-        if self.pending.take_if(|pending| pending.tid == tid && pending.step == Step::Leave).is_none() {
+        if !self.asking.left(tid) {
             return News::Nothing;
         }
         self.left = true;
         News::Left
     }
 
-    fn heard(&mut self, now: Duration, pending: &Pending) {
+    fn heard(&mut self) {
         if self.contact == Contact::Silent {
             self.contact = Contact::Good;
         }
-        // Of a request that was repeated the round trip is at most this, which is long enough.
-        self.patience = (2 * now.saturating_sub(pending.first_sent)).clamp(RETRY_FIRST, RETRY_MOST);
     }
 
     fn register(
@@ -368,25 +323,11 @@ impl Registration {
         let id = who.identity.map(Identity::id);
         let request = Request::Register(Register { tid, token, id, sig, lan });
         self.refresh_at = None;
-        self.send(now, step, tid, &request, who.server, out);
-    }
-
-    fn send(
-        &mut self,
-        now: Duration,
-        step: Step,
-        tid: Tid,
-        request: &Request,
-        to: SocketAddr,
-        out: &mut Outbox,
-    ) {
-        out.request(self.socket, to, request);
-        let retry_at = now + self.patience;
-        self.pending = Some(Pending { step, request: *request, tid, first_sent: now, retry_at, tries: 1 });
+        self.asking.send(now, step, tid, &request, who.server, out);
     }
 
     fn tick_probe(&mut self, now: Duration, out: &mut Outbox) {
-        let (patience, socket, token) = (self.patience, self.socket, self.token());
+        let (patience, socket, token) = (self.patience(), self.socket, self.token());
         if let Some(probe) = &mut self.probe {
             probe.tick(now, patience, socket, token, out);
         }
