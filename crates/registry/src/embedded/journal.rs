@@ -1,31 +1,33 @@
-//! Writes the table's changes to disk, in groups, from a thread of its own.
+//! Hands the table's changes to the disk, in groups, from a thread of its own, and holds writes back while the disk is slow.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use parking_lot::{Mutex, RwLock};
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::mpsc::{self, PermitIterator};
+use tokio::time::timeout;
 
-use super::disk::Disk;
-use super::table::{Change, Table};
+use super::table::Change;
 use crate::RegistryError;
 
-/// Changes that wait for the disk, in changes. When they are as many, writes are refused.
+/// Changes that wait for the disk, in changes. When they are as many, writes wait for room.
 const QUEUE: usize = 32_768;
 /// Most changes of one group, in changes: all that can wait, so that a change waits for one group at most besides its
 /// own.
 const GROUP: usize = QUEUE;
-/// Writes that go to the engine at once, in writes: the rest of a group waits as changes, which are smaller. The last of a
-/// group makes all of it last.
-const SLICE: usize = 2_048;
 /// Shortest time between two groups: under load one flush serves all writes of this time, and a change is on disk
 /// well within the second that is promised.
 const GROUP_INTERVAL: Duration = Duration::from_millis(100);
-/// How long a group may take before writes are refused, in ms. What is acknowledged has to be on disk in a second, and
+/// How long a group may take before writes wait for its end, in ms. What is acknowledged has to be on disk in a second, and
 /// may have to wait for a group that is on its way before its own.
 const LAG_MAX_MS: u64 = 400;
+/// How long a write waits for the disk before it is refused, in ms. Who asks should rather hear "later" than nothing; and where
+/// a group takes even longer than this, the next write is refused at once.
+const PATIENCE_MS: u64 = 1_000;
 
 pub(super) struct Journal {
     sender: mpsc::Sender<Change>,
@@ -38,6 +40,8 @@ struct Progress {
     start: Instant,
     /// When the group that is being written was begun, in ms after `start`; 0 between groups.
     group_since_ms: AtomicU64,
+    /// A group has ended.
+    ended: Notify,
     /// The engine refused a write. What it holds in memory cannot be trusted to get to disk any more, so that the
     /// process has to end and to read what is really there.
     broken: AtomicBool,
@@ -48,30 +52,64 @@ impl Progress {
         // Never 0, which stands for "between groups".
         u64::try_from(self.start.elapsed().as_millis()).unwrap_or(u64::MAX).max(1)
     }
+
+    /// How long the group that is being written has taken so far, in ms.
+    fn lag_ms(&self) -> u64 {
+        match self.group_since_ms.load(Ordering::Relaxed) {
+            0 => 0,
+            since_ms => self.now_ms().saturating_sub(since_ms),
+        }
+    }
 }
 
 impl Journal {
-    pub(super) fn start(disk: Disk, table: Arc<RwLock<Table>>) -> std::io::Result<Self> {
+    /// Starts the thread. `write` puts a group on disk for good, and leaves the vector empty.
+    pub(super) fn start(
+        write: impl FnMut(&mut Vec<Change>) -> Result<(), fjall::Error> + Send + 'static,
+    ) -> std::io::Result<Self> {
         let (sender, receiver) = mpsc::channel(QUEUE);
         let progress = Arc::new(Progress {
             start: Instant::now(),
             group_since_ms: AtomicU64::new(0),
+            ended: Notify::new(),
             broken: AtomicBool::new(false),
         });
-        let writer = Writer { disk, table, receiver, progress: Arc::clone(&progress), changes: Vec::new() };
+        let writer = Writer { write, receiver, progress: Arc::clone(&progress), changes: Vec::new() };
         let thread = std::thread::Builder::new().name("journal".to_owned()).spawn(move || writer.run())?;
         Ok(Self { sender, progress, thread: Mutex::new(Some(thread)) })
     }
 
-    /// Room for `changes`, to be taken before the table is changed: what is in the table will be on disk.
-    pub(super) fn reserve(&self, changes: usize) -> Result<PermitIterator<'_, Change>, RegistryError> {
-        self.ready()?;
-        self.sender.try_reserve_many(changes).map_err(|error| match error {
-            mpsc::error::TrySendError::Full(()) => {
-                RegistryError::Unavailable("the disk does not keep up".to_owned())
+    /// Room for `changes`, to be taken before the table is changed: what is in the table will be on disk. Waits where the disk
+    /// is slow, so that it sets the pace.
+    pub(super) async fn reserve(&self, changes: usize) -> Result<PermitIterator<'_, Change>, RegistryError> {
+        if self.ready().is_ok() {
+            match self.sender.try_reserve_many(changes) {
+                Ok(room) => return Ok(room),
+                Err(TrySendError::Full(())) => {}
+                Err(TrySendError::Closed(())) => return Err(self.closed()),
             }
-            mpsc::error::TrySendError::Closed(()) => self.closed(),
-        })
+        } else if self.is_closed() {
+            return Err(self.closed());
+        } else if self.progress.lag_ms() > LAG_MAX_MS + PATIENCE_MS {
+            return Err(slow());
+        }
+        timeout(Duration::from_millis(PATIENCE_MS), self.wait_for_room(changes))
+            .await
+            .unwrap_or_else(|_| Err(slow()))
+    }
+
+    async fn wait_for_room(&self, changes: usize) -> Result<PermitIterator<'_, Change>, RegistryError> {
+        loop {
+            let mut ended = std::pin::pin!(self.progress.ended.notified());
+            // Before the look, so that no end is missed.
+            ended.as_mut().enable();
+            match self.ready() {
+                // First come, first served.
+                Ok(()) => return self.sender.reserve_many(changes).await.map_err(|_| self.closed()),
+                Err(error) if self.is_closed() => return Err(error),
+                Err(_) => ended.await,
+            }
+        }
     }
 
     /// Takes note of a sign of life. False where there is no room.
@@ -79,15 +117,19 @@ impl Journal {
         self.sender.try_send(change).is_ok()
     }
 
+    /// Whether a write would be taken now, without a wait.
     pub(super) fn ready(&self) -> Result<(), RegistryError> {
-        if self.progress.broken.load(Ordering::Relaxed) || self.sender.is_closed() {
-            return Err(self.closed());
+        if self.is_closed() {
+            Err(self.closed())
+        } else if self.progress.lag_ms() > LAG_MAX_MS {
+            Err(slow())
+        } else {
+            Ok(())
         }
-        let since_ms = self.progress.group_since_ms.load(Ordering::Relaxed);
-        if since_ms != 0 && self.progress.now_ms().saturating_sub(since_ms) > LAG_MAX_MS {
-            return Err(RegistryError::Unavailable("the disk does not keep up".to_owned()));
-        }
-        Ok(())
+    }
+
+    fn is_closed(&self) -> bool {
+        self.progress.broken.load(Ordering::Relaxed) || self.sender.is_closed()
     }
 
     /// Writes what is queued and ends the thread. Blocks.
@@ -106,23 +148,27 @@ impl Journal {
     }
 }
 
+fn slow() -> RegistryError {
+    RegistryError::Unavailable("the disk does not keep up".to_owned())
+}
+
 struct BrokenUnlessClosed(Arc<Progress>);
 
 impl Drop for BrokenUnlessClosed {
     fn drop(&mut self) {
         self.0.broken.store(true, Ordering::Relaxed);
+        self.0.ended.notify_waiters();
     }
 }
 
-struct Writer {
-    disk: Disk,
-    table: Arc<RwLock<Table>>,
+struct Writer<W> {
+    write: W,
     receiver: mpsc::Receiver<Change>,
     progress: Arc<Progress>,
     changes: Vec<Change>,
 }
 
-impl Writer {
+impl<W: FnMut(&mut Vec<Change>) -> Result<(), fjall::Error>> Writer<W> {
     /// An end that is not asked for, a panic in the engine say, is as good as a refused write.
     fn run(mut self) {
         let guard = BrokenUnlessClosed(Arc::clone(&self.progress));
@@ -150,14 +196,15 @@ impl Writer {
                 closing = self.is_closing();
             }
             last = Instant::now();
-            if let Err(error) = self.write() {
+            if let Err(error) = (self.write)(&mut self.changes) {
                 tracing::error!(%error, "the disk refused a write");
                 return false;
             }
             self.progress.group_since_ms.store(0, Ordering::Relaxed);
+            self.progress.ended.notify_waiters();
             let took_ms = u64::try_from(last.elapsed().as_millis()).unwrap_or(u64::MAX);
             if took_ms > LAG_MAX_MS {
-                tracing::warn!(took_ms, "the disk is slow; changes were refused meanwhile");
+                tracing::warn!(took_ms, "the disk is slow; writes waited for it");
             }
             if closing {
                 return true;
@@ -168,34 +215,8 @@ impl Writer {
     fn is_closing(&self) -> bool {
         self.changes.iter().any(|change| matches!(change, Change::Close))
     }
-
-    fn write(&mut self) -> Result<(), fjall::Error> {
-        let Self { disk, table, changes, .. } = self;
-        let mut batch = disk.batch(false);
-        for change in changes.drain(..) {
-            match change {
-                Change::Put { owner, life, file, content } => batch.put(owner, life, &file, &content),
-                Change::Delete { owner, files } => {
-                    for file in files {
-                        batch.delete(owner, &file);
-                    }
-                }
-                Change::Gone { owner } => batch.delete_peer(owner),
-                Change::Touched { owner } => {
-                    let record = table.read().save(owner);
-                    if let Some(record) = record {
-                        batch.put_peer(&record);
-                    }
-                }
-                Change::Used(used) => batch.token(&used),
-                Change::Forgotten(tokens) => batch.delete_tokens(&tokens),
-                Change::Close => {}
-            }
-            if batch.len() >= SLICE {
-                std::mem::replace(&mut batch, disk.batch(false)).commit()?;
-            }
-        }
-        batch.commit()?;
-        disk.sync()
-    }
 }
+
+#[cfg(test)]
+#[path = "journal_tests.rs"]
+mod tests;

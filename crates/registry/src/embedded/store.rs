@@ -8,6 +8,7 @@ use peer_core::{FileName, Owner, Peer};
 use tokio::sync::mpsc;
 
 use super::disk::Disk;
+use super::groups;
 use super::journal::Journal;
 use super::moving::Cursor;
 use super::table::{Change, Heard, Table};
@@ -48,19 +49,20 @@ impl EmbeddedRegistry {
         let Stats { peers, files, mappings } = table.stats();
         tracing::info!(mappings, files, peers, dir = %data_dir.display(), "embedded store is open");
         let table = Arc::new(RwLock::new(table));
-        let journal = Journal::start(disk, Arc::clone(&table))
+        let of_thread = Arc::clone(&table);
+        let journal = Journal::start(move |changes| groups::write(&disk, &of_thread, changes))
             .map_err(|error| RegistryError::Broken(format!("journal thread: {error}")))?;
         Ok(Self { table, tokens: Mutex::new(tokens), journal: Arc::new(journal) })
     }
 
     /// Changes the table and hands the changes to the journal, in the order of the table since both happen under
     /// its lock.
-    fn change<T>(
+    async fn change<T>(
         &self,
         most_changes: usize,
         change: impl FnOnce(&mut Table, &mut Vec<Change>) -> T,
     ) -> Result<T, RegistryError> {
-        let room = self.journal.reserve(most_changes)?;
+        let room = self.journal.reserve(most_changes).await?;
         let mut changes = Vec::with_capacity(most_changes);
         let mut table = self.table.write();
         let result = change(&mut table, &mut changes);
@@ -85,9 +87,9 @@ impl EmbeddedRegistry {
     }
 
     /// Takes a step of what retired peers had; gives whether there is more.
-    fn take_away(&self) -> Result<Swept, RegistryError> {
+    async fn take_away(&self) -> Result<Swept, RegistryError> {
         // A change for each peer, of which a step has no more than it has mappings.
-        self.change(SWEEP_MAPPINGS, |table, changes| table.take_away(SWEEP_MAPPINGS, changes))
+        self.change(SWEEP_MAPPINGS, |table, changes| table.take_away(SWEEP_MAPPINGS, changes)).await
     }
 }
 
@@ -97,28 +99,30 @@ impl Registry for EmbeddedRegistry {
         let now_ms = now_ms();
         self.change(entries.len() + CHANGES_OF_A_CALL, |table, changes| {
             table.publish(publisher, entries, now_ms, changes)
-        })?
+        })
+        .await?
     }
 
     async fn unpublish(&self, owner: Owner, files: &[FileName]) -> Result<(), RegistryError> {
         let now_ms = now_ms();
         // All files are one change.
         self.change(1 + CHANGES_OF_A_CALL, |table, changes| table.unpublish(owner, files, now_ms, changes))
+            .await
     }
 
     async fn unpublish_all(&self, owner: Owner) -> Result<(), RegistryError> {
-        if !self.change(1, |table, changes| table.leave(owner, changes))? {
+        if !self.change(1, |table, changes| table.leave(owner, changes)).await? {
             return Ok(());
         }
         // Done for whoever asks, and for the disk. The sweep goes on with what cannot be cleared up here.
-        while let Ok(Swept { more: true, .. }) = self.take_away() {
+        while let Ok(Swept { more: true, .. }) = self.take_away().await {
             tokio::task::yield_now().await;
         }
         Ok(())
     }
 
     async fn heartbeat(&self, publisher: &Publisher) -> Result<bool, RegistryError> {
-        self.journal.ready()?;
+        self.journal.reserve(0).await?;
         let now_ms = now_ms();
         let heard = self.table.read().hear(publisher, now_ms);
         match heard {
@@ -129,7 +133,9 @@ impl Registry for EmbeddedRegistry {
                 }
                 Ok(true)
             }
-            Heard::Changes => self.change(1, |table, changes| table.heartbeat(publisher, now_ms, changes)),
+            Heard::Changes => {
+                self.change(1, |table, changes| table.heartbeat(publisher, now_ms, changes)).await
+            }
         }
     }
 
@@ -177,7 +183,7 @@ impl Registry for EmbeddedRegistry {
     }
 
     async fn first_use(&self, token: Token, secs: u32) -> Result<bool, RegistryError> {
-        let mut room = self.journal.reserve(1)?;
+        let mut room = self.journal.reserve(1).await?;
         let used = self.tokens.lock().first_use(token, secs, now_ms());
         match used {
             Ok(used) => {
@@ -210,6 +216,7 @@ impl Registry for EmbeddedRegistry {
         self.change(CHANGES_OF_A_RECORD * records.len(), |table, changes| {
             table.import(records, now_ms, changes)
         })
+        .await
     }
 
     async fn sweep(&self) -> Result<Swept, RegistryError> {
@@ -222,6 +229,7 @@ impl Registry for EmbeddedRegistry {
         self.change(SWEEP_PEERS + SWEEP_MAPPINGS, |table, changes| {
             table.sweep(SWEEP_PEERS, SWEEP_MAPPINGS, now_ms, changes)
         })
+        .await
     }
 
     fn ready(&self) -> Result<(), RegistryError> {

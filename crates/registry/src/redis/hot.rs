@@ -9,16 +9,20 @@ use tokio::sync::watch;
 
 use crate::RegistryError;
 
-/// How old an answer from here is at most, in ms; also how long a file is counted for.
+/// How long a file is counted for, in ms.
 const WINDOW_MS: u64 = 100;
+/// How old an answer from here is at most, in ms.
+const AGE_MAX_MS: u64 = 400;
 /// The first that asks for an answer of this age, in ms, renews it while the others go on with it.
-const RENEW_MS: u64 = 60;
+const RENEW_MS: u64 = 300;
 /// How long others wait for one that reads before one of them tries, in ms: longer than a command to Redis may take.
 const PATIENCE_MS: u64 = 250;
 /// Requests within a window that make a file hot.
 const HOT_REQUESTS: u32 = 16;
-/// Places for files; a power of two.
-const PLACES: usize = 1_024;
+/// Sets of places for files; a power of two.
+const SETS: usize = 256;
+/// Places of a set, so that hot files seldom take each other's.
+const WAYS: usize = 4;
 /// Counters of changes to files; a power of two.
 const EPOCHS: usize = 4_096;
 
@@ -51,7 +55,7 @@ pub(super) struct HotPeer {
 /// one that comes through another is seen when the answer is too old. A fixed number of files.
 pub(super) struct HotFiles {
     hasher: DefaultHashBuilder,
-    places: Box<[Mutex<Place>]>,
+    sets: Box<[Mutex<[Place; WAYS]>]>,
     epochs: Box<[AtomicU64]>,
     /// Changes that may concern any file.
     all: AtomicU64,
@@ -103,9 +107,13 @@ pub(super) enum Asked {
 
 impl HotFiles {
     pub(super) fn new() -> Self {
+        Self::with_sets(SETS)
+    }
+
+    fn with_sets(sets: usize) -> Self {
         Self {
             hasher: DefaultHashBuilder::default(),
-            places: (0..PLACES).map(|_| Mutex::default()).collect(),
+            sets: (0..sets).map(|_| Mutex::default()).collect(),
             epochs: (0..EPOCHS).map(|_| AtomicU64::new(0)).collect(),
             all: AtomicU64::new(0),
         }
@@ -114,15 +122,10 @@ impl HotFiles {
     /// Somebody asks for `file` at `now_ms` of this process.
     pub(super) fn ask(&self, file: &FileName, now_ms: u64) -> Asked {
         let hash = self.hasher.hash_one(file);
-        let Some(place) = self.place(hash) else { return Asked::Nothing(None) };
-        let mut place = place.lock();
-        if place.file.as_ref() != Some(file) {
-            if place.is_hot(now_ms) {
-                // Who is here stays as long as it is hot.
-                return Asked::Nothing(None);
-            }
-            *place = Place { file: Some(file.clone()), window_ms: now_ms, ..Place::default() };
-        }
+        let Some(set) = self.set(hash) else { return Asked::Nothing(None) };
+        let mut set = set.lock();
+        // Who is here stays as long as it is hot.
+        let Some(place) = Place::of(&mut set, file, now_ms) else { return Asked::Nothing(None) };
         place.count(now_ms);
         if !place.is_hot(now_ms) {
             return Asked::Nothing(None);
@@ -148,10 +151,12 @@ impl HotFiles {
     #[expect(clippy::needless_pass_by_value, reason = "a ticket is used once")]
     pub(super) fn keep(&self, file: &FileName, ticket: Ticket, read: Result<HotPeers, RegistryError>) {
         let read = read.map(Arc::new);
-        if let (Some(place), Ok(peers)) = (self.place(self.hasher.hash_one(file)), &read) {
-            let mut place = place.lock();
-            let older = place.kept.as_ref().is_none_or(|kept| kept.at_ms <= ticket.at_ms);
-            if place.file.as_ref() == Some(file) && older {
+        if let (Some(set), Ok(peers)) = (self.set(self.hasher.hash_one(file)), &read) {
+            let mut set = set.lock();
+            let place = set.iter_mut().find(|place| place.file.as_ref() == Some(file));
+            if let Some(place) = place
+                && place.kept.as_ref().is_none_or(|kept| kept.at_ms <= ticket.at_ms)
+            {
                 let peers = Arc::clone(peers);
                 place.kept = Some(Kept { at_ms: ticket.at_ms, changes: ticket.changes, peers });
             }
@@ -177,8 +182,8 @@ impl HotFiles {
         (file, self.all.load(Ordering::Acquire))
     }
 
-    fn place(&self, hash: u64) -> Option<&Mutex<Place>> {
-        self.places.get(usize::try_from(hash).unwrap_or(0) & (PLACES - 1))
+    fn set(&self, hash: u64) -> Option<&Mutex<[Place; WAYS]>> {
+        self.sets.get(usize::try_from(hash).unwrap_or(0) & (self.sets.len() - 1))
     }
 
     fn epoch(hash: u64) -> usize {
@@ -188,7 +193,7 @@ impl HotFiles {
 
 impl Kept {
     fn is_for(&self, changes: (u64, u64), now_ms: u64) -> bool {
-        self.changes == changes && self.at_ms.saturating_add(WINDOW_MS) > now_ms
+        self.changes == changes && self.at_ms.saturating_add(AGE_MAX_MS) > now_ms
     }
 }
 
@@ -202,6 +207,19 @@ impl Reading {
 }
 
 impl Place {
+    /// The place of `file`, made where another one is free.
+    fn of<'a>(set: &'a mut [Self; WAYS], file: &FileName, now_ms: u64) -> Option<&'a mut Self> {
+        let at = set.iter().position(|place| place.file.as_ref() == Some(file));
+        if let Some(at) = at {
+            return set.get_mut(at);
+        }
+        // The one that was asked for the longest time ago.
+        let free =
+            set.iter_mut().filter(|place| !place.is_hot(now_ms)).min_by_key(|place| place.window_ms)?;
+        *free = Self { file: Some(file.clone()), window_ms: now_ms, ..Self::default() };
+        Some(free)
+    }
+
     fn count(&mut self, now_ms: u64) {
         let age_ms = now_ms.saturating_sub(self.window_ms);
         if age_ms >= WINDOW_MS {
@@ -246,17 +264,44 @@ mod tests {
         matches!(hot.ask(&file(name), now_ms), Asked::Kept(_))
     }
 
+    fn keep_hot(hot: &HotFiles, name: &str, now_ms: u64) {
+        for _ in 0..HOT_REQUESTS {
+            assert!(is_kept(hot, name, now_ms));
+        }
+    }
+
+    #[test]
+    fn files_that_share_a_set_are_hot_together_and_give_way_when_they_are_not() {
+        let hot = HotFiles::with_sets(1);
+        let names = ["a", "b", "c", "d"];
+        assert_eq!(names.len(), WAYS);
+        for name in names {
+            let ticket = heat(&hot, name, 1_000);
+            hot.keep(&file(name), ticket, Ok(HotPeers::default()));
+        }
+        assert!(names.iter().all(|name| is_kept(&hot, name, 1_001)));
+        for _ in 0..2 * HOT_REQUESTS {
+            assert!(matches!(hot.ask(&file("e"), 1_002), Asked::Nothing(None)), "there is no place");
+        }
+        drop(heat(&hot, "e", 1_300));
+        assert!(!is_kept(&hot, "a", 1_301), "nobody asked for it any more");
+    }
+
     #[test]
     fn only_a_file_that_is_asked_for_often_is_kept_and_not_for_long() {
         let hot = HotFiles::new();
         let ticket = heat(&hot, "a", 1_000);
         hot.keep(&file("a"), ticket, Ok(HotPeers::default()));
         assert!(is_kept(&hot, "a", 1_050));
-        let Asked::Nothing(Some(renewal)) = hot.ask(&file("a"), 1_060) else { panic!("one renews it") };
-        assert!(is_kept(&hot, "a", 1_061), "and the others go on");
-        assert!(!is_kept(&hot, "a", 1_100));
+        for now_ms in [1_100, 1_200, 1_299] {
+            keep_hot(&hot, "a", now_ms);
+        }
+        let Asked::Nothing(Some(renewal)) = hot.ask(&file("a"), 1_300) else { panic!("one renews it") };
+        keep_hot(&hot, "a", 1_301);
+        assert!(is_kept(&hot, "a", 1_399), "and the others go on");
+        assert!(!is_kept(&hot, "a", 1_400));
         hot.keep(&file("a"), renewal, Ok(HotPeers::default()));
-        assert!(is_kept(&hot, "a", 1_119) && !is_kept(&hot, "a", 1_500));
+        assert!(is_kept(&hot, "a", 1_401) && !is_kept(&hot, "a", 1_700));
     }
 
     #[test]
