@@ -14,19 +14,21 @@ pub use tracker::{FilesCommand, PeersCommand, PublishCommand, WatchCommand};
 
 const EXAMPLES: &str = "\
 Examples:
-  peerctl key                                       make a key, and see the id that others reach you by
-  peerctl publish ./home --tracker https://t.example.org --keep
-                                                    tell the tracker what you have, and stay known
-  peerctl serve ./home --matchmaker m.example.org   let others fetch it, through your NAT
-  peerctl peers home/index.html                     who has it?
-  peerctl fetch PUAXw-hDiVqStwqnTRt-vJyYLM8uxJaMwM1V8Sr0Zgw home --out ./copies
-  peerctl netcheck                                  what kind of NAT am I behind?
+  peerctl key                              make a key, and see its id
+  peerctl publish ./home --key peer.key    tell the tracker what you have
+  peerctl serve ./home --key peer.key      let others fetch it, through your NAT
+  peerctl peers home/index.html            who has it?
+  peerctl fetch PUAXw-hDiVqStwqnTRt-vJyYLM8uxJaMwM1V8Sr0Zgw home
+  peerctl netcheck                         what kind of NAT am I behind?
 
 Exit codes:
-  0  done        1  failed        2  wrong usage        3  the peer or the matchmaker cannot be reached
+  0  done
+  1  failed
+  2  wrong usage
+  3  the peer or the matchmaker cannot be reached
 
-Results go to stdout, all else to stderr; an error is followed by a hint of what to try next. Colours and progress bars are
-for terminals only, and NO_COLOR takes the colours away.
+Results go to stdout, all else to stderr; an error is followed by a hint of what to try next. Colours and progress bars \
+are for terminals only, and NO_COLOR takes the colours away.
 
 PEERCTL_TRACKER, PEERCTL_MATCHMAKER and PEERCTL_KEY stand for --tracker, --matchmaker and --key.";
 
@@ -125,9 +127,11 @@ pub struct KeyCommand {
 #[command(after_help = "\
 Examples:
   peerctl completions bash > ~/.local/share/bash-completion/completions/peerctl
-  peerctl completions zsh > ~/.zfunc/_peerctl               with fpath+=(~/.zfunc) before compinit in ~/.zshrc
+  peerctl completions zsh > ~/.zfunc/_peerctl
   peerctl completions fish > ~/.config/fish/completions/peerctl.fish
-  source <(peerctl completions bash)                        in this shell only")]
+  source <(peerctl completions bash)    in this shell only
+
+The folder of zsh has to be in fpath before compinit: fpath+=(~/.zfunc) in ~/.zshrc.")]
 pub struct CompletionsCommand {
     /// Which shell
     #[arg(value_name = "SHELL")]

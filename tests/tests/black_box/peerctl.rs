@@ -181,3 +181,33 @@ fn every_error_ends_with_its_exit_code_and_a_hint_of_what_to_try() {
         assert!(last.starts_with("hint: ") && last.contains(hint), "{words:?}: {said}");
     }
 }
+
+#[test]
+fn bash_completes_commands_and_switches_by_what_it_is_given() {
+    let script = r#"
+        source "$1"
+        complete -p peerctl >/dev/null || exit 1
+        try() {
+            COMP_WORDS=("$@") COMP_CWORD=$(($# - 1)) COMPREPLY=()
+            _peerctl peerctl "${@: -1}" "${@: -2:1}"
+            echo "${COMPREPLY[@]}"
+        }
+        try peerctl fe
+        try peerctl fetch --max
+        try peerctl netcheck --l
+        try peerctl completions z"#;
+    let services = Launch::new(Binary::Standalone).start();
+    let peer = Peer::new(&services);
+    fs::write(peer.home.path().join("completions"), peer.prints(&["completions", "bash"])).expect("a file");
+    let output = Command::new("bash")
+        .args(["--norc", "-c", script, "bash", "completions"])
+        .current_dir(peer.home.path())
+        .output()
+        .expect("bash");
+    assert!(output.status.success(), "{output:?}");
+    assert_eq!(
+        String::from_utf8_lossy(&output.stdout),
+        "fetch\n--max-bytes\n--lifetime\nzsh\n",
+        "{output:?}"
+    );
+}

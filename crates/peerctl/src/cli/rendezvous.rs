@@ -11,13 +11,13 @@ use super::{KeyArgs, MatchmakerArgs};
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Each address family that the matchmaker has is looked at:
-  public      where the matchmaker sees you; translated says that a NAT is between
-  mapping     easy: the same address and port for every destination, which peers can reach; hard: another for each
-  filtering   who is let in: everybody, whoever you wrote to by address, or by address and port
-  hairpin     whether hosts behind your NAT reach each other by its public address
-  lifetime    how long a mapping lives in silence: a peer has to be heard more often than that
+  public     where the matchmaker sees you, and whether a NAT is between
+  mapping    easy: one address and port for all destinations; hard: one for each
+  filtering  who is let in: everybody, or whom you wrote to
+  hairpin    whether hosts behind your NAT reach each other by its address
+  lifetime   how long a mapping lives in silence
 
-The mapping needs a matchmaker with a second port (MATCHMAKER_ALT_PORT), the filtering one with a second address
+The mapping needs a matchmaker with a second port (MATCHMAKER_ALT_PORT), the filtering one with a second address \
 (MATCHMAKER_STUN_OTHER, RFC 5780); else they are unknown.
 
 Examples:
@@ -38,12 +38,12 @@ pub struct NetcheckCommand {
 /// `peerctl serve`
 #[derive(Debug, Args)]
 #[command(after_help = "\
-What is given out is hashed first, and nothing else on the disk can be asked for. With a key you are found by its id, and
-whoever fetches sees that it is you; without one you are found by your address, for as long as that lasts.
+What is given out is hashed first, and nothing else on the disk can be asked for. With a key you are found by its id, \
+and whoever fetches sees that it is you; without one you are found by your address, for as long as that lasts.
 
 Examples:
   peerctl serve ./home --key peer.key --matchmaker m.example.org
-  peerctl publish ./home --key peer.key --keep      so that others learn of it")]
+  peerctl publish ./home --key peer.key --keep    so that others learn of it")]
 pub struct ServeCommand {
     /// The directory of the site
     #[arg(value_name = "DIR")]
@@ -65,15 +65,16 @@ pub struct ServeCommand {
 /// `peerctl fetch`
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Files go to OUT/SITE/. Each is written under a temporary name, checked by its hash, and then renamed; what is there with
-the right hash is kept, so that a fetch that broke off goes on where it was.
+Files go to OUT/SITE/. Each is written under a temporary name, checked by its hash, and then renamed; what is there \
+with the right hash is kept, so that a fetch that broke off goes on where it was.
 
-With a tracker, the hashes that the peer offers are compared first with those that it published there. Where one differs
-nothing is fetched, and the command ends with 1. What the tracker does not know of is said and fetched all the same.
+With a tracker, the hashes that the peer offers are compared first with those that it published there. Where one \
+differs nothing is fetched, and the command ends with 1. What the tracker does not know of is said and fetched all the \
+same.
 
 Examples:
   peerctl fetch PUAXw-hDiVqStwqnTRt-vJyYLM8uxJaMwM1V8Sr0Zgw home
-  peerctl fetch PUAXw-hDiVqStwqnTRt-vJyYLM8uxJaMwM1V8Sr0Zgw home --tracker https://t.example.org
+  peerctl fetch 203.0.113.5 home --tracker https://t.example.org
   peerctl fetch 203.0.113.5:41001 home --out ./copies")]
 pub struct FetchCommand {
     /// The peer: its id, IP address, or address and port
@@ -105,7 +106,8 @@ pub struct FetchCommand {
 /// `peerctl connect`
 #[derive(Debug, Args)]
 #[command(after_help = "\
-The other side runs peerctl wait, serve or connect. Pings and lines are plain datagrams, which may be lost and are not encrypted.
+The other side runs peerctl wait, serve or connect. Pings and lines are plain datagrams, which may be lost and are not \
+encrypted.
 
 Examples:
   peerctl connect PUAXw-hDiVqStwqnTRt-vJyYLM8uxJaMwM1V8Sr0Zgw

@@ -62,6 +62,24 @@ fn every_command_is_explained_by_examples_that_are_taken() {
     }
 }
 
+/// A terminal of the usual width.
+const COLUMNS: usize = 80;
+
+#[test]
+fn help_is_cut_into_lines_by_the_terminal_and_not_by_us() {
+    for command in commands().iter().chain([&Cli::command()]) {
+        let text = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+        let lines: Vec<&str> = text.lines().collect();
+        for line in &lines {
+            assert!(!line.starts_with(' ') || line.len() <= COLUMNS, "{} columns: {line}", line.len());
+        }
+        for pair in lines.windows(2) {
+            let is_prose = |line: &str| !line.is_empty() && !line.starts_with(' ');
+            assert!(!pair.iter().all(|line| is_prose(line)), "{pair:#?}");
+        }
+    }
+}
+
 #[test]
 fn completions_of_every_shell_have_all_commands_and_switches() {
     for shell in Shell::value_variants() {

@@ -9,12 +9,13 @@ use super::{KeyArgs, TrackerArgs};
 /// `peerctl publish`
 #[derive(Debug, Args)]
 #[command(after_help = "\
-A file DIR/a/b.html is published as NAME/a/b.html with its SHA-256. What starts with a dot is left out; links are not
+A file DIR/a/b.html is published as NAME/a/b.html with its SHA-256. What starts with a dot is left out; links are not \
 followed. What the tracker refuses is listed with its reason, and ends the command with 1.
 
 Examples:
   peerctl publish ./home
-  peerctl publish ./build --site home --key peer.key --keep")]
+  peerctl publish ./build --site home --key peer.key --keep
+  peerctl publish ./home --tracker https://t.example.org")]
 pub struct PublishCommand {
     /// The directory of the site
     #[arg(value_name = "DIR")]
