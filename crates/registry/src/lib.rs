@@ -8,9 +8,12 @@
 //! Both pass one conformance suite. Only the Redis store knows of Redis, only the embedded one of a disk.
 
 mod contract;
+mod durations;
 mod embedded;
 pub mod nodes;
 mod redis;
+
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use peer_core::{FileName, Owner, Peer};
@@ -20,6 +23,7 @@ pub use contract::{
     Bounds, Entry, FilePage, FilesQuery, Holder, Holders, HoldersQuery, ListedFile, PeerTtl, Publisher,
     Record, Report, Stats, Swept, Verdict,
 };
+pub use durations::{DurationCounts, Durations};
 pub use embedded::EmbeddedRegistry;
 pub use redis::{NodeMessages, NodesConnection, RedisRegistry};
 
@@ -105,6 +109,9 @@ pub trait Registry: Send + Sync {
     /// Takes away some of what is dead; bounded, so that it can be called while requests are served. Nothing
     /// that a method promises depends on it, memory does.
     async fn sweep(&self) -> Result<Swept, RegistryError>;
+
+    /// How long the store took: round trips to Redis that were answered, or groups of changes until the disk had them.
+    fn durations(&self) -> Arc<Durations>;
 
     /// Whether requests would be answered now.
     fn ready(&self) -> Result<(), RegistryError>;

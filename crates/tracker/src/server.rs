@@ -20,7 +20,7 @@ use crate::caller::{self, Caller};
 use crate::error::ApiError;
 use crate::listeners::Listeners;
 use crate::live::Live;
-use crate::metrics::{self, Metrics};
+use crate::metrics::{Metrics, Route};
 use crate::operator::OperatorToken;
 use crate::proxies::TrustedProxies;
 use crate::rate::Callers;
@@ -111,7 +111,7 @@ async fn answer<B: MessageBody + 'static>(
     next: Next<B>,
 ) -> Result<ServiceResponse<EitherBody<B>>, Error> {
     let since = Instant::now();
-    let (route, method) = (metrics::route(request.path()), method(request.method()));
+    let (route, method) = (Route::of(request.path()), method(request.method()));
     let (caller, admitted) = match caller(app, &request) {
         Ok(caller) => (Some(caller), admit(app, caller)),
         Err(refused) => (None, Err(refused)),
@@ -125,10 +125,10 @@ async fn answer<B: MessageBody + 'static>(
         Err(error) => error.as_response_error().status_code(),
     };
     let (status, took) = (status.as_u16(), since.elapsed());
-    app.metrics.request(route, status);
+    app.metrics.request(route, status, took);
     app.live.traffic.answered(status, took);
     if let Some(caller) = caller {
-        tracing::debug!(caller = %shown(caller.peer.ip()), method, route, status, took_us = took.as_micros(), "request");
+        tracing::debug!(caller = %shown(caller.peer.ip()), method, route = route.name, status, took_us = took.as_micros(), "request");
     }
     answer
 }

@@ -49,10 +49,11 @@ impl Tracker {
         let registry = open_registry(settings.store, settings.peer_ttl).await?;
         settle(&*registry).await;
         let mut metrics = MetricsRegistry::default();
+        let tracker_metrics = Metrics::register(&mut metrics, &*registry, store_kind);
         let app = App {
             registry,
             trusted: settings.trusted,
-            metrics: Metrics::register(&mut metrics),
+            metrics: tracker_metrics,
             callers: settings.rate.map(Callers::new),
             server_name: settings.server_name,
             operator: settings.operator,

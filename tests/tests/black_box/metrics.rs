@@ -6,25 +6,27 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use black_box::binary::Binary;
+use black_box::deadline::{PATIENCE, eventually};
 use black_box::metrics::{Admin, Sample};
 use black_box::process::Launch;
 use black_box::redis::RedisServer;
 use black_box::skip::skipped;
-use black_box::tracker::Tracker;
+use black_box::tracker::{Tracker, on_both_stores};
 use serde_json::Value;
 
 fn deploy(file: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy").join(file)
 }
 
-/// All samples of both services, and of a matchmaker that is one of several.
+/// All samples of both services, with both stores, and of a matchmaker that is one of several.
 fn samples() -> Vec<Sample> {
     let (tracker, matchmaker) = services();
     let redis = RedisServer::start_new();
     let node =
         Launch::new(Binary::Matchmaker).set("REDIS_URL", &redis.url()).set("MATCHMAKER_NODES", "on").start();
     let node = Admin::at(node.address("matchmaker-admin")).samples();
-    [tracker.admin().samples(), matchmaker.samples(), node].concat()
+    let on_redis = Tracker::sharing(&redis).admin().samples();
+    [tracker.admin().samples(), on_redis, matchmaker.samples(), node].concat()
 }
 
 /// Both services, which have answered something, and the admin listener of the matchmaker.
@@ -38,7 +40,9 @@ fn services() -> (Tracker, Admin) {
 #[test]
 fn what_is_served_passes_the_check_of_prometheus() {
     let (tracker, matchmaker) = services();
-    for admin in [tracker.admin(), matchmaker] {
+    let on_redis = Tracker::on_redis(&Launch::new(Binary::Tracker));
+    on_redis.add("203.0.113.5", "a.html", "abc");
+    for admin in [tracker.admin(), on_redis.admin(), matchmaker] {
         let mut command = Command::new("promtool");
         command
             .args(["check", "metrics"])
@@ -55,6 +59,33 @@ fn what_is_served_passes_the_check_of_prometheus() {
         let output = promtool.wait_with_output().expect("it ends");
         assert!(output.status.success() && output.stderr.is_empty(), "{output:?}\n{text}");
     }
+}
+
+#[test]
+fn requests_and_what_the_store_took_are_timed_by_class() {
+    on_both_stores(|tracker| {
+        let store = if tracker.redis.is_some() { "tracker_redis_round_trip" } else { "tracker_commit" };
+        let count =
+            |class| tracker.admin().sum("tracker_request_duration_seconds_count", &[("class", class)]);
+        let before = ["read", "write", "other"].map(count);
+        tracker.add("203.0.113.5", "a.html", "abc");
+        for _ in 0..3 {
+            assert_eq!(tracker.peers("a.html"), ["203.0.113.5"]);
+        }
+        assert_eq!(tracker.get("/v1/made/up").status, 404);
+        let grown: Vec<f64> =
+            ["read", "write", "other"].map(count).iter().zip(before).map(|(now, then)| now - then).collect();
+        assert_eq!(grown, [3.0, 1.0, 1.0]);
+        let samples = tracker.admin().samples();
+        let durations =
+            samples.iter().filter(|sample| sample.name == "tracker_request_duration_seconds_bucket");
+        assert_eq!(durations.count(), 3 * 15, "fifteen buckets for each class and no more");
+        // The disk has what was published within a second.
+        eventually(PATIENCE, "the store is timed", || {
+            let sum = |what| tracker.admin().sum(&format!("{store}_seconds_{what}"), &[]);
+            (sum("count") > 0.0 && sum("sum") > 0.0).then_some(())
+        });
+    });
 }
 
 /// The names of our metrics in an expression.

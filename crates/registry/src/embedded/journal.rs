@@ -12,7 +12,7 @@ use tokio::sync::mpsc::{self, PermitIterator};
 use tokio::time::timeout;
 
 use super::table::Change;
-use crate::RegistryError;
+use crate::{Durations, RegistryError};
 
 /// Changes that wait for the disk, in changes. When they are as many, writes wait for room.
 const QUEUE: usize = 32_768;
@@ -45,6 +45,8 @@ struct Progress {
     /// The engine refused a write. What it holds in memory cannot be trusted to get to disk any more, so that the
     /// process has to end and to read what is really there.
     broken: AtomicBool,
+    /// How long groups took.
+    groups: Arc<Durations>,
 }
 
 impl Progress {
@@ -73,6 +75,7 @@ impl Journal {
             group_since_ms: AtomicU64::new(0),
             ended: Notify::new(),
             broken: AtomicBool::new(false),
+            groups: Arc::default(),
         });
         let writer = Writer { write, receiver, progress: Arc::clone(&progress), changes: Vec::new() };
         let thread = std::thread::Builder::new().name("journal".to_owned()).spawn(move || writer.run())?;
@@ -130,6 +133,11 @@ impl Journal {
 
     fn is_closed(&self) -> bool {
         self.progress.broken.load(Ordering::Relaxed) || self.sender.is_closed()
+    }
+
+    /// How long groups took until they were on disk.
+    pub(super) fn durations(&self) -> Arc<Durations> {
+        Arc::clone(&self.progress.groups)
     }
 
     /// Writes what is queued and ends the thread. Blocks.
@@ -202,7 +210,9 @@ impl<W: FnMut(&mut Vec<Change>) -> Result<(), fjall::Error>> Writer<W> {
             }
             self.progress.group_since_ms.store(0, Ordering::Relaxed);
             self.progress.ended.notify_waiters();
-            let took_ms = u64::try_from(last.elapsed().as_millis()).unwrap_or(u64::MAX);
+            let took = last.elapsed();
+            self.progress.groups.add(took);
+            let took_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
             if took_ms > LAG_MAX_MS {
                 tracing::warn!(took_ms, "the disk is slow; writes waited for it");
             }

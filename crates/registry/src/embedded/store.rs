@@ -15,8 +15,8 @@ use super::table::{Change, Heard, Table};
 use super::takeover;
 use super::tokens::{Refused, Token, Tokens};
 use crate::{
-    Bounds, Entry, FilePage, FilesQuery, Holders, HoldersQuery, PeerTtl, Publisher, Record, Registry,
-    RegistryError, Report, Stats, Swept, Verdict,
+    Bounds, Durations, Entry, FilePage, FilesQuery, Holders, HoldersQuery, PeerTtl, Publisher, Record,
+    Registry, RegistryError, Report, Stats, Swept, Verdict,
 };
 
 /// Changes of a call besides those of its entries, in changes: a peer is gone, its record changed.
@@ -230,6 +230,10 @@ impl Registry for EmbeddedRegistry {
             table.sweep(SWEEP_PEERS, SWEEP_MAPPINGS, now_ms, changes)
         })
         .await
+    }
+
+    fn durations(&self) -> Arc<Durations> {
+        self.journal.durations()
     }
 
     fn ready(&self) -> Result<(), RegistryError> {

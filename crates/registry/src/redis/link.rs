@@ -18,7 +18,7 @@ use super::original;
 use super::publish::Rules;
 use super::recount;
 use super::scripts::Scripts;
-use crate::RegistryError;
+use crate::{Durations, RegistryError};
 
 /// How long a command may take before its request is told that Redis is not there. With the rest of a request
 /// it stays below the 300 ms that callers are promised.
@@ -56,6 +56,7 @@ pub(super) struct Link {
     scripts: Arc<Scripts>,
     rules: Rules,
     /// When a failed command was last logged.
+    round_trips: Arc<Durations>,
     complained: Mutex<Option<Instant>>,
 }
 
@@ -90,6 +91,7 @@ impl Link {
             scripts,
             rules,
             complained: Mutex::new(None),
+            round_trips: Arc::default(),
         })
     }
 
@@ -128,6 +130,7 @@ impl Link {
         let main = self.main()?;
         let lane = self.lanes.of_this_thread(&main);
         let mut connection = lane.unwrap_or(main.connection);
+        let since = Instant::now();
         let answer = match pipeline.query_async(&mut connection).await {
             // SCRIPT FLUSH, or a failover to a server that has not seen the scripts.
             Err(error) if error.kind() == ErrorKind::Server(ServerErrorKind::NoScript) => {
@@ -136,7 +139,15 @@ impl Link {
             }
             answer => answer,
         };
+        if answer.is_ok() {
+            self.round_trips.add(since.elapsed());
+        }
         answer.map_err(|error| self.unavailable(&error))
+    }
+
+    /// How long Redis took to answer.
+    pub(super) fn durations(&self) -> Arc<Durations> {
+        Arc::clone(&self.round_trips)
     }
 
     pub(super) fn close(&self) {

@@ -16,8 +16,8 @@ use super::recent::Recent;
 use super::ttl::Ttls;
 use super::write::Ttl;
 use crate::{
-    Bounds, Entry, FilePage, FilesQuery, Holders, HoldersQuery, PeerTtl, Publisher, Record, Registry,
-    RegistryError, Report, Stats, Swept, Verdict,
+    Bounds, Durations, Entry, FilePage, FilesQuery, Holders, HoldersQuery, PeerTtl, Publisher, Record,
+    Registry, RegistryError, Report, Stats, Swept, Verdict,
 };
 
 /// The registry in Redis.
@@ -134,6 +134,10 @@ impl Registry for RedisRegistry {
 
     async fn sweep(&self) -> Result<Swept, RegistryError> {
         self.sweep_due().await
+    }
+
+    fn durations(&self) -> Arc<Durations> {
+        self.link.durations()
     }
 
     fn ready(&self) -> Result<(), RegistryError> {
