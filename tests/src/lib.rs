@@ -16,6 +16,7 @@
 
 pub mod binary;
 pub mod capture;
+pub mod chaos;
 pub mod commands;
 pub mod container;
 pub mod deadline;
@@ -26,6 +27,7 @@ pub mod lab;
 pub mod metrics;
 pub mod namespace;
 pub mod nginx;
+pub mod nodes;
 pub mod ports;
 pub mod process;
 pub mod punching;

@@ -39,7 +39,9 @@ impl Client {
         let sockets = Sockets::bind(config.listen)?;
         let lan = lan::addresses(sockets.main().local_addr()?, config.lan.as_deref());
         let id = config.identity.as_ref().map(crate::Identity::id);
-        let machine = Machine::new(Settings { server: config.server, identity: config.identity, lan }, seed);
+        let Config { server, others, identity, .. } = config;
+        let settings = Settings { server, others, identity, lan };
+        let machine = Machine::new(settings, seed);
         let shared = Arc::new(Shared {
             sockets: Arc::new(sockets),
             datagrams: Arc::new(Queue::new(DATAGRAMS_MAX)),

@@ -8,7 +8,7 @@ pub enum BindError {
     /// The socket could not be made, or the random source of the operating system failed.
     #[error("no socket: {0}")]
     Io(#[from] io::Error),
-    /// No answer of the server within eight seconds.
+    /// No answer of the server within eight seconds, or of any of several, each within two.
     #[error("the server does not answer")]
     Silent,
     /// The server does not want the registration.

@@ -4,7 +4,7 @@
 //! from it by [`Machine::poll_transmit`], what happened by [`Machine::poll_event`]. Times count from any start, the same for
 //! all calls.
 //!
-//! How a socket stands with the server is in `registration`, who was asked for in `requests`, with whom it punches in
+//! Which server it is is in `servers`, how a socket stands with it in `registration`, who was asked for in `requests`, with whom it punches in
 //! `pairs` and `punching`, and what came of that in `paths`.
 
 mod event;
@@ -19,6 +19,7 @@ mod punching;
 mod registration;
 mod requests;
 mod server;
+mod servers;
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
@@ -33,6 +34,7 @@ use punch::Punch;
 use punching::Pair;
 use registration::Registration;
 use requests::Request;
+use servers::Servers;
 
 pub use event::{Connected, Event, PathId, RequestId, SocketId, Standing, Transmit, Whose};
 
@@ -46,6 +48,8 @@ const PATHS_MAX: usize = 1_024;
 pub struct Settings {
     /// The matchmaker.
     pub server: SocketAddr,
+    /// Others that peers of it can be reached by, for when it does not answer. Those of its family of addresses are used.
+    pub others: Vec<SocketAddr>,
     /// The key that others may find this peer by.
     pub identity: Option<Identity>,
     /// Addresses of the main socket in the local network.
@@ -55,9 +59,7 @@ pub struct Settings {
 /// A peer of the rendezvous, as a function of datagrams and time.
 #[derive(Debug)]
 pub struct Machine {
-    server: SocketAddr,
-    /// The one before it, which may still have something to say of what it was asked.
-    former: Option<SocketAddr>,
+    servers: Servers,
     identity: Option<Identity>,
     lan: LanAddrs,
     out: Outbox,
@@ -79,10 +81,9 @@ pub struct Machine {
 impl Machine {
     /// A peer that has not done anything yet. Names of requests are made from `seed`, which nobody else may know.
     pub fn new(settings: Settings, seed: [u8; 16]) -> Self {
-        let Settings { server, identity, lan } = settings;
+        let Settings { server, others, identity, lan } = settings;
         Self {
-            server,
-            former: None,
+            servers: Servers::new(server, others),
             identity,
             lan,
             out: Outbox::new(seed),
@@ -176,10 +177,9 @@ impl Machine {
         }
         self.pairs.clear();
         self.by_key.clear();
-        self.further
-            .values_mut()
-            .for_each(|registration| registration.leave(now, self.server, &mut self.out));
-        self.main.leave(now, self.server, &mut self.out);
+        let server = self.servers.current();
+        self.further.values_mut().for_each(|registration| registration.leave(now, server, &mut self.out));
+        self.main.leave(now, server, &mut self.out);
         if self.main.has_left() {
             self.out.events.push_back(Event::Closed);
         }

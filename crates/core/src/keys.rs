@@ -17,7 +17,7 @@
 //! | `p2p:{a:ADDRESS}:ids` | sorted set | member id that was at the address, score time in ms | [`Expiry::Index`] |
 //! | `p2p:{p:OWNER}:homes` | sorted set | member `KIND NODE`: a matchmaker that hears the peer, score time in ms when it said so last | [`Expiry::Home`] |
 //! | `p2p:{nodes}:alive` | sorted set | member `NODE + ADDRESS:PORT,…` (`-` in place of `+`: about to end) of each matchmaker that meets others, score time in ms when it was last there | [`Expiry::Nodes`] |
-//! | `p2p:{nodes}:tokens` | hash | fields `current`, `next`, `previous`: keys of tokens in hex; `made`: time in ms | never |
+//! | `p2p:{nodes}:tokens` | hash | fields `current`, `next`, `previous`: keys of tokens in hex; `made`: time in ms; `new`: 1 while a node that had met no other has made them up | never |
 //! | `p2p:{due:SHARD}` | sorted set | member owner with files, score time in ms when the sweep looks at it next | never: emptied by the sweep |
 //! | `p2p:{due:SHARD}:mappings` | string | how many files the peers of the shard have together | never |
 //! | `p2p:{names:SHARD}` | sorted set | file names in order, score 0 | never: emptied with the last mapping |

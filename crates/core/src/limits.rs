@@ -113,6 +113,10 @@ pub const HOME_MS: u64 = REGISTRATION_TTL_MS + HOME_RENEW_MS;
 /// How often a matchmaker says again whom it hears, in milliseconds.
 pub const HOME_RENEW_MS: u64 = 40_000;
 
+/// How long after a matchmaker said that it hears a peer that counts as online, in milliseconds: it may have been late once, or
+/// have ended since then.
+pub const ONLINE_MS: u64 = 2 * HOME_RENEW_MS + 10_000;
+
 /// How long a matchmaker counts as there after its last word, in milliseconds.
 pub const NODE_MS: u64 = 10_000;
 

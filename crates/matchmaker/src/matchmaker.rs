@@ -2,7 +2,7 @@ use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use peer_core::NodeId;
+use peer_core::{NodeId, Owner};
 use prometheus_client::registry::Registry;
 use service::admin::{self, Ready, log_listening};
 use service::settings::catalogue::{MATCHMAKER_ALT_PORT, MATCHMAKER_STUN_OTHER, MATCHMAKER_TOKEN_KEY};
@@ -94,6 +94,12 @@ impl Matchmaker {
     /// The addresses that are bound on main ports.
     pub fn addrs(&self) -> Vec<SocketAddr> {
         self.shared.listeners.iter().take(self.mains).map(Listener::addr).collect()
+    }
+
+    /// What tells whether this matchmaker hears a peer.
+    pub fn hearing(&self) -> impl Fn(Owner) -> bool + Send + Sync + use<> {
+        let shared = Arc::clone(&self.shared);
+        move |owner| shared.engine.hears(shared.now_us(), owner)
     }
 
     /// Serves until `shutdown`, and where there are other nodes until its peers have moved there. A failure of any part ends

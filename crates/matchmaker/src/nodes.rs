@@ -2,9 +2,10 @@
 //!
 //! The engine asks, by [`NodeEvent`]s beside the datagrams of an [`crate::Outbox`], and is told what came of it by methods. It knows
 //! nothing of Redis: [`link`] does, with a [`session`] for each connection, in tasks behind bounded [`queues`], so that no datagram waits for it. An ask goes its way in
-//! [`elsewhere`]; [`message`] is what goes over the channels, [`presence`] whom this node hears; [`moving`] and [`drain`] are how it ends.
+//! [`elsewhere`], to the nodes that [`choosing`] names, and comes to an [`outcome`]; [`message`] is what goes over the channels, [`presence`] whom this node hears; [`moving`] and [`drain`] are how it ends.
 
 pub(crate) mod asks;
+mod choosing;
 mod codec;
 pub(crate) mod drain;
 mod elsewhere;
@@ -12,6 +13,7 @@ pub(crate) mod link;
 pub(crate) mod message;
 mod metrics;
 mod moving;
+mod outcome;
 mod presence;
 pub(crate) mod queues;
 mod session;
@@ -34,9 +36,9 @@ use moving::Moving;
 
 pub(crate) use metrics::NodeMetrics;
 
-pub use elsewhere::NodeOutcome;
 pub(crate) use elsewhere::{ELSEWHERE_BYTES, legacy_side};
 pub use link::NodesSettings;
+pub use outcome::NodeOutcome;
 pub use presence::PresenceCursor;
 
 /// Connects for peers that are not here which other nodes are asked about: what is over is refused.

@@ -22,6 +22,7 @@ use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::Mutex;
+use peer_core::Owner;
 use peer_core::datagram::v2::{Decoded, ErrorCode, NatKind, Reply, Request};
 
 use crate::buckets::{Buckets, SharedBucket};
@@ -141,6 +142,16 @@ impl Engine {
     pub fn v2_nats(&self) -> impl Iterator<Item = (NatKind, usize)> {
         let counts = self.v2.as_ref().map_or([0; NatKind::ALL.len()], |v2| v2.peers.nats());
         NatKind::ALL.iter().copied().zip(counts)
+    }
+
+    /// Whether a peer is registered here: at an address in any way, or with its id.
+    pub fn hears(&self, now_us: u64, owner: Owner) -> bool {
+        match owner {
+            Owner::Address(peer) => self.find_newest(now_us, peer.ip()).is_some(),
+            Owner::Key(id) => self.v2.as_ref().is_some_and(|v2| {
+                [true, false].into_iter().any(|is_v4| v2.peers.holder(id, is_v4, now_us).is_some())
+            }),
+        }
     }
 
     /// When [`Self::resend`] has something to do, in us; `None` while nothing is due.

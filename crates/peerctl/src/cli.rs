@@ -93,7 +93,7 @@ pub struct KeyArgs {
 /// Which matchmaker, and from where.
 #[derive(Debug, Clone, Args)]
 pub struct MatchmakerArgs {
-    /// The matchmaker: a host, with a port where that is not 12345
+    /// The matchmaker: a host, with a port where that is not 12345; with commas, others to go on with when it does not answer
     #[arg(long, value_name = "HOST", env = "PEERCTL_MATCHMAKER", default_value = "127.0.0.1")]
     pub matchmaker: String,
     /// Where to listen; every address of this host and a free port where it is left out

@@ -14,30 +14,29 @@ use crate::identity::Identity;
 /// Where a matchmaker listens when no port is named.
 const MATCHMAKER_PORT: u16 = 12_345;
 
-/// The address of the matchmaker that is meant.
-async fn server(args: &MatchmakerArgs) -> Result<SocketAddr, Failure> {
-    resolve(&args.matchmaker, args.ipv6).await
+/// All addresses of a host, or of several with commas between.
+pub(crate) async fn resolve_all(hosts: &str) -> Result<Vec<SocketAddr>, Failure> {
+    let mut all = Vec::new();
+    for host in hosts.split(',') {
+        let found = lookup_host(with_port(host.trim()))
+            .await
+            .with_context(|| format!("the matchmaker {host:?} is not found"))
+            .or_hint("check the name, or give an address: --matchmaker 203.0.113.1:12345")?;
+        all.extend(found);
+    }
+    Ok(all)
 }
 
-/// All addresses of `host`.
-pub(crate) async fn resolve_all(host: &str) -> Result<Vec<SocketAddr>, Failure> {
-    let found = lookup_host(with_port(host))
-        .await
-        .with_context(|| format!("the matchmaker {host:?} is not found"))
-        .or_hint("check the name, or give an address: --matchmaker 203.0.113.1:12345")?;
-    Ok(found.collect())
-}
-
-/// An address of `host`: of IPv4 where it has one, and of IPv6 where that is wanted.
-async fn resolve(host: &str, ipv6: bool) -> Result<SocketAddr, Failure> {
-    let found = resolve_all(host).await?;
-    let wanted = found.iter().find(|address| address.is_ipv6() == ipv6);
-    // One that has no IPv4 needs no switch to be reached.
-    let only = found.first().filter(|_| !ipv6);
-    wanted.or(only).copied().ok_or_else(|| {
-        let error = anyhow!("the matchmaker {host:?} has no {} address", if ipv6 { "IPv6" } else { "IPv4" });
-        Failure::failed(error, if ipv6 { "leave out --ipv6" } else { "name another with --matchmaker" })
-    })
+/// The addresses of `hosts` in one family: IPv4 where there is one, and IPv6 where that is wanted.
+async fn servers(hosts: &str, ipv6: bool) -> Result<Vec<SocketAddr>, Failure> {
+    let found = resolve_all(hosts).await?;
+    let of =
+        |ipv6: bool| found.iter().copied().filter(|address| address.is_ipv6() == ipv6).collect::<Vec<_>>();
+    match of(ipv6) {
+        // One that has no IPv4 needs no switch to be reached.
+        none if none.is_empty() && !ipv6 => Ok(of(true)),
+        wanted => Ok(wanted),
+    }
 }
 
 /// The host and port of a text that may name no port.
@@ -51,8 +50,14 @@ fn with_port(host: &str) -> String {
 
 /// Registers with the matchmaker.
 pub(crate) async fn register(args: &MatchmakerArgs, identity: Option<&Identity>) -> Result<Client, Failure> {
-    let server = server(args).await?;
-    let mut config = Config::new(server);
+    let servers = servers(&args.matchmaker, args.ipv6).await?;
+    let Some((server, others)) = servers.split_first() else {
+        let family = if args.ipv6 { "IPv6" } else { "IPv4" };
+        let error = anyhow!("the matchmaker {:?} has no {family} address", args.matchmaker);
+        let hint = if args.ipv6 { "leave out --ipv6" } else { "name another with --matchmaker" };
+        return Err(Failure::failed(error, hint));
+    };
+    let mut config = Config::new(*server).or_at(others.iter().copied());
     config.identity = identity.map(Identity::for_client);
     if let Some(listen) = args.listen {
         config.listen = listen;

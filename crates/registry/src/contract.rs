@@ -95,6 +95,8 @@ pub struct Holder {
     pub size: Option<u64>,
     /// Its last sign of life, in ms since 1970.
     pub last_seen_ms: u64,
+    /// Whether a matchmaker hears it; `None` where the store cannot know.
+    pub online: Option<bool>,
 }
 
 /// Some of the peers of a file.

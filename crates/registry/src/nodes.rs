@@ -110,6 +110,8 @@ pub struct SharedKeys {
     pub next: [u8; 16],
     /// The one before it.
     pub previous: Option<[u8; 16]>,
+    /// Whether they come from Redis: a node that has met no other one yet has made them up.
+    pub shared: bool,
 }
 
 impl fmt::Debug for SharedKeys {

@@ -1,7 +1,7 @@
 //! The registry in Redis: any number of trackers over one.
 //!
 //! `endpoint` knows where Redis is, `link` holds the connection, with `lanes` for each thread's own, and `scripts` has what must not be torn apart. `store`
-//! is the registry: `addresses`, `holders` and `listing` answer by what `read` finds out, `write` and `reports` change, `sweep` clears up behind, `recount`
+//! is the registry: `addresses`, `holders` and `listing` answer by what `read` and `online` find out, `write` and `reports` change, `sweep` clears up behind, `recount`
 //! sets the counts right and `original` takes over the original's data. The keys are those of `peer_core::keys`.
 //!
 //! What is asked for again and again is remembered for a moment, in tables of a fixed size: `recent` who was heard or is no
@@ -20,6 +20,7 @@ mod leave;
 mod link;
 mod listing;
 mod nodes;
+mod online;
 mod original;
 mod presence;
 mod publish;

@@ -1,6 +1,7 @@
 //! The `standalone` program: tracker and matchmaker in one process, for development and small installations.
 
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use matchmaker::{Matchmaker, MatchmakerSettings};
 use service::settings::Sources;
@@ -22,7 +23,7 @@ fn run() -> Result<(), Failure> {
     runtime.block_on(async {
         let shutdown = shutdown_on_signal()?;
         let matchmaker = Matchmaker::bind(&matchmaker_settings)?;
-        let tracker = Tracker::bind(tracker_settings).await?;
+        let tracker = Tracker::bind(tracker_settings, Some(Arc::new(matchmaker.hearing()))).await?;
         let (http, udp) = tokio::join!(
             ended(tracker.run(shutdown.clone()), &shutdown),
             ended(matchmaker.run(shutdown.clone()), &shutdown),

@@ -25,6 +25,7 @@ mod stats;
 mod tracker;
 mod v1;
 
+pub use server::Hears;
 pub use settings::TrackerSettings;
 pub use tracker::{Move, Tracker};
 

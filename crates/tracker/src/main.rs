@@ -36,6 +36,6 @@ fn run() -> Result<(), Failure> {
     let runtime = tokio::runtime::Runtime::new().map_err(|error| Failure::run("runtime", error))?;
     runtime.block_on(async {
         let shutdown = shutdown_on_signal()?;
-        Tracker::bind(settings).await?.run(shutdown).await
+        Tracker::bind(settings, None).await?.run(shutdown).await
     })
 }

@@ -10,6 +10,7 @@ use actix_web::http::Method;
 use actix_web::middleware::{Next, from_fn};
 use actix_web::web::{Data, PayloadConfig};
 use actix_web::{Error, HttpMessage as _, HttpServer, ResponseError as _};
+use peer_core::Owner;
 use peer_core::limits::BODY_MAX_BYTES;
 use registry::Registry;
 use service::admin::log_listening;
@@ -36,6 +37,9 @@ const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long a connection may be idle between requests.
 const KEEP_ALIVE: Duration = Duration::from_secs(30);
 
+/// Whether the matchmaker of this process hears a peer.
+pub type Hears = Arc<dyn Fn(Owner) -> bool + Send + Sync>;
+
 /// What every request can reach.
 pub(crate) struct App {
     pub(crate) registry: Arc<dyn Registry>,
@@ -50,6 +54,8 @@ pub(crate) struct App {
     pub(crate) stats: LiveStats,
     pub(crate) listeners: Listeners,
     pub(crate) live: Live,
+    /// There where a matchmaker runs in this process.
+    pub(crate) hears: Option<Hears>,
     /// `redis` or `embedded`.
     pub(crate) store_kind: &'static str,
 }

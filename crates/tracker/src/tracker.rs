@@ -14,7 +14,7 @@ use crate::live::{self, Live, MatchmakerAdmin};
 use crate::metrics::Metrics;
 use crate::moving;
 use crate::rate::Callers;
-use crate::server::{self, App};
+use crate::server::{self, App, Hears};
 use crate::settings::{StoreSettings, TrackerSettings};
 use crate::stats::LiveStats;
 
@@ -41,8 +41,9 @@ pub struct Tracker {
 }
 
 impl Tracker {
-    /// Binds the sockets and opens the store, on the runtime that lives as long as the process.
-    pub async fn bind(settings: TrackerSettings) -> Result<Self, Failure> {
+    /// Binds the sockets and opens the store, on the runtime that lives as long as the process. `hears` tells of the matchmaker of
+    /// this process, where there is one.
+    pub async fn bind(settings: TrackerSettings, hears: Option<Hears>) -> Result<Self, Failure> {
         let listeners = bind_tcp(&settings.listen)?;
         let admin_listeners = settings.admin.bind()?;
         let store_kind = settings.store.kind();
@@ -61,6 +62,7 @@ impl Tracker {
             stats: LiveStats::default(),
             listeners: Listeners::default(),
             live: Live::default(),
+            hears,
             store_kind,
         };
         let metrics = Arc::new(metrics);

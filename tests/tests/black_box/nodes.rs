@@ -5,10 +5,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use black_box::binary::Binary;
 use black_box::deadline::{PATIENCE, eventually};
-use black_box::metrics::Admin;
-use black_box::process::{Launch, Process};
+use black_box::nodes::{
+    admin, assert_meet, is_linked, launch, moved, server, start, v2, wait_for_homes, wait_for_others,
+};
+use black_box::process::Process;
 use black_box::redis::RedisServer;
 use black_box::resp::Reply;
 use black_box::udp::{UdpPeer, not_found, pair, peer};
@@ -23,64 +24,6 @@ const B: &str = "127.0.0.12";
 
 /// How long a peer waits for an answer that may take two nodes.
 const ANSWER_LIMIT: Duration = Duration::from_secs(5);
-
-fn launch(redis: &RedisServer) -> Launch {
-    Launch::new(Binary::Matchmaker).set("REDIS_URL", &redis.url()).set("MATCHMAKER_NODES", "on")
-}
-
-fn admin(process: &Process) -> Admin {
-    Admin::at(process.address("matchmaker-admin"))
-}
-
-fn is_linked(process: &Process) -> bool {
-    admin(process).sum("matchmaker_node_linked", &[]) > 0.0
-}
-
-/// Nodes that know each other.
-fn start(redis: &RedisServer, count: usize) -> Vec<Process> {
-    let nodes: Vec<Process> = (0..count).map(|_| launch(redis).start()).collect();
-    for node in &nodes {
-        wait_for_others(node, count - 1);
-    }
-    nodes
-}
-
-#[expect(clippy::cast_precision_loss, clippy::float_cmp, reason = "a handful")]
-fn wait_for_others(node: &Process, others: usize) {
-    eventually(PATIENCE, "the nodes know each other", || {
-        (admin(node).sum("matchmaker_node_others", &[]) == others as f64 && is_linked(node)).then_some(())
-    });
-}
-
-fn server(process: &Process) -> SocketAddr {
-    process.address("matchmaker")
-}
-
-fn v2(ip: &str, process: &Process, number: u8) -> V2Peer {
-    let mut peer = V2Peer::new(UdpPeer::at(ip, server(process)), number);
-    peer.join();
-    peer
-}
-
-/// Waits until Redis says that `owner` is heard by so many.
-fn wait_for_homes(redis: &RedisServer, owner: &str, homes: i64) {
-    eventually(PATIENCE, "the presence is in Redis", || {
-        let count = redis.command(&["ZCARD", &format!("p2p:{{p:{owner}}}:homes")]);
-        (count == Reply::Number(homes)).then_some(())
-    });
-}
-
-/// Both are told of each other, each by its own server.
-#[track_caller]
-fn assert_meet(asker: &mut V2Peer, target: &V2Peer) {
-    let told = asker.connect(json!({"target_id": target.id()}));
-    assert_eq!((&told["type"], &told["peer"]), (&json!("peer"), &target.udp.pair()), "{told}");
-    let heard = target.udp.receive();
-    assert_eq!((&heard["pair"], &heard["key"]), (&told["pair"], &told["key"]));
-    assert_eq!(heard["peer"], asker.udp.pair());
-    asker.ack(&told);
-    target.ack(&heard);
-}
 
 #[test]
 fn peers_of_version_2_meet_across_nodes_by_id_and_by_address() {
@@ -127,10 +70,7 @@ fn a_token_of_one_node_is_good_at_another_and_a_peer_is_at_one_node() {
     let redis = RedisServer::start_new();
     let nodes = start(&redis, 2);
     let first = v2(A, &nodes[0], 1);
-    // The same socket speaks to another node from now on.
-    let socket = first.udp.socket().try_clone().unwrap();
-    let mut moved = V2Peer::new(UdpPeer::over(socket, server(&nodes[1])), 1);
-    moved.steal(first.token());
+    let mut moved = moved(&first, &nodes[1], 1);
     assert_eq!(moved.keep_alive()["status"], "ok");
     eventually(PATIENCE, "the first node forgets it", || {
         (admin(&nodes[0]).sum("matchmaker_node_outcomes_total", &[("outcome", "moved")]) > 0.0).then_some(())
@@ -229,7 +169,7 @@ fn nodes_go_on_alone_without_redis_and_meet_again_when_it_is_back_even_empty() {
 #[test]
 fn a_node_starts_without_redis_and_meets_the_others_when_it_comes() {
     let mut redis = RedisServer::reserved();
-    let nodes: Vec<Process> = (0..2).map(|_| launch(&redis).start()).collect();
+    let nodes: Vec<Process> = (0..2).map(|_| launch(&redis.url()).start()).collect();
     let (mut first, second) = (v2(A, &nodes[0], 1), v2(B, &nodes[1], 2));
     redis.start();
     wait_for_homes(&redis, &second.id(), 1);
@@ -258,7 +198,7 @@ fn a_redis_that_is_full_still_carries_connects() {
 #[test]
 fn a_node_that_is_alone_ends_at_once() {
     let redis = RedisServer::start_new();
-    let mut node = launch(&redis).start();
+    let mut node = launch(&redis.url()).start();
     wait_for_others(&node, 0);
     let _peer = v2(A, &node, 1);
     let told = Instant::now();
@@ -271,7 +211,7 @@ fn a_node_that_is_alone_ends_at_once() {
 #[test]
 fn a_node_that_ends_is_red_and_serves_those_who_stay_for_no_longer_than_it_is_told() {
     let redis = RedisServer::start_new();
-    let mut nodes = [launch(&redis).set("DRAIN_SECS", "3").start(), launch(&redis).start()];
+    let mut nodes = [launch(&redis.url()).set("DRAIN_SECS", "3").start(), launch(&redis.url()).start()];
     for node in &nodes {
         wait_for_others(node, 1);
     }
@@ -338,7 +278,7 @@ async fn in_a_rolling_restart_no_connect_is_lost() {
         nodes[index].signal(Signal::SIGTERM);
         let ended = tokio::task::block_in_place(|| nodes[index].wait(PATIENCE));
         assert_eq!(ended.code(), Some(0), "{}", nodes[index].said());
-        nodes[index] = launch(&redis).start();
+        nodes[index] = launch(&redis.url()).start();
         for node in &nodes {
             wait_for_others(node, 2);
         }

@@ -12,17 +12,17 @@ use black_box::tracker::{CALLER, Tracker};
 use black_box::udp::UdpPeer;
 use serde_json::json;
 
-const ONE: &str = "203.0.113.5";
+pub(crate) const ONE: &str = "203.0.113.5";
 
 /// The longest that a caller waits for the news that Redis is gone.
-const VERDICT_LIMIT: Duration = Duration::from_millis(300);
+pub(crate) const VERDICT_LIMIT: Duration = Duration::from_millis(300);
 
 /// The longest from the return of Redis to the first good answer: one second of the promise, and as much again for a
 /// loaded machine.
-const HEALING_LIMIT: Duration = Duration::from_secs(2);
+pub(crate) const HEALING_LIMIT: Duration = Duration::from_secs(2);
 
 /// Every request that needs the store.
-fn requests() -> [Request; 5] {
+pub(crate) fn requests() -> [Request; 5] {
     [
         Request::get("/peers?filename=a.html"),
         Request::post("/add?filename=b.html&hash=abc").header(CALLER, ONE),
@@ -34,7 +34,7 @@ fn requests() -> [Request; 5] {
 
 /// Panics unless the answer is a 503 as it has to be.
 #[track_caller]
-fn assert_unavailable(answer: &Answer, took: Duration) {
+pub(crate) fn assert_unavailable(answer: &Answer, took: Duration) {
     let detail = answer.assert_refused(503);
     assert!(detail.is_string(), "{detail}");
     let after = answer.header("retry-after").and_then(|text| text.parse::<u64>().ok());
@@ -45,7 +45,7 @@ fn assert_unavailable(answer: &Answer, took: Duration) {
 /// Looks at every endpoint while Redis is away, several times: the first request after the loss, which still holds a
 /// connection, must be as quick as those behind it.
 #[track_caller]
-fn assert_red(tracker: &Tracker) {
+pub(crate) fn assert_red(tracker: &Tracker) {
     for _ in 0..3 {
         for request in requests() {
             let mut connection = Connection::open(tracker.address()).unwrap();
@@ -64,7 +64,7 @@ fn assert_red(tracker: &Tracker) {
 
 /// Waits until reads, writes and /ready are good again.
 #[track_caller]
-fn assert_heals(tracker: &Tracker, since: Instant) {
+pub(crate) fn assert_heals(tracker: &Tracker, since: Instant) {
     let left = || HEALING_LIMIT.saturating_sub(since.elapsed());
     let good = |request: &Request| (tracker.send(request).status == 200).then_some(());
     eventually(left(), "writes succeed", || {

@@ -20,15 +20,15 @@ impl Machine {
         let ack = Message::Ack { pair: introduction.pair };
         let is_known = |pair: &Pair| pair.socket == socket && pair.name == Some(introduction.pair);
         if self.pairs.values().any(is_known) {
-            self.out.request(socket, self.server, &ack);
+            self.out.request(socket, self.servers.current(), &ack);
             return;
         }
         let request = self.answered(socket, introduction);
         if introduction.tid.is_some() != request.is_some() || !self.has_room_for_pair() {
             return;
         }
-        self.out.request(socket, self.server, &ack);
-        let server = self.server;
+        self.out.request(socket, self.servers.current(), &ack);
+        let server = self.servers.current();
         if let Some(registration) = self.further.get_mut(&socket) {
             // It was for this one question, and would make our IP address ambiguous for others.
             registration.leave(now, server, &mut self.out);
@@ -227,7 +227,7 @@ impl Machine {
     /// Tells the server what came of a pair, where it has a name for it.
     fn report(&mut self, socket: SocketId, pair: Option<PairId>, reached: Option<(Path, u32)>) {
         if let Some(pair) = pair {
-            self.out.request(socket, self.server, &Message::Result(Verdict { pair, reached }));
+            self.out.request(socket, self.servers.current(), &Message::Result(Verdict { pair, reached }));
         }
     }
 }

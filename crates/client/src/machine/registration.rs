@@ -58,11 +58,15 @@ enum Contact {
     Silent,
     /// It does not know any more what is held.
     Forgotten,
+    /// The one before it did not answer, and it does not know us yet.
+    Away,
 }
 
 /// What a socket registers as.
 pub(super) struct Who<'a> {
     pub(super) server: SocketAddr,
+    /// Whether others can be asked in its place.
+    pub(super) has_others: bool,
     pub(super) identity: Option<&'a Identity>,
     pub(super) lan: LanAddrs,
 }
@@ -71,7 +75,7 @@ pub(super) struct Who<'a> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum News {
     Nothing,
-    /// It does not answer.
+    /// It does not answer. To be asked again, or another one in its place.
     Silent,
     /// It will not have this registration.
     Refused(ErrorCode),
@@ -99,7 +103,7 @@ impl Registration {
         Standing {
             address: self.held.map_or(unknown, |held| held.addr),
             nat: self.probe.as_ref().map_or(NatKind::Unknown, |probe| probe.nat),
-            registered: self.held.is_some() && self.contact != Contact::Silent,
+            registered: self.held.is_some() && !matches!(self.contact, Contact::Silent | Contact::Away),
             legacy: self.legacy,
         }
     }
@@ -110,7 +114,7 @@ impl Registration {
     }
 
     pub(super) fn has_joined(&self) -> bool {
-        self.held.is_some() && self.contact != Contact::Forgotten
+        self.held.is_some() && !matches!(self.contact, Contact::Forgotten | Contact::Away)
     }
 
     pub(super) fn has_left(&self) -> bool {
@@ -154,13 +158,32 @@ impl Registration {
         self.asking.move_on();
     }
 
+    /// The same since the one before does not answer; when `all` do not, this one is waited for longer.
+    pub(super) fn move_away(&mut self, all: bool) {
+        self.move_on();
+        self.contact = Contact::Away;
+        if all {
+            self.asking.be_patient();
+        }
+    }
+
+    /// A keepalive is due at once, where nothing else is under way.
+    pub(super) fn keep_now(&mut self, now: Duration) {
+        if self.refresh_at.is_some() {
+            self.refresh_at = Some(now);
+        }
+    }
+
     /// The server does not know us any more.
     pub(super) fn restart(&mut self, now: Duration, who: &Who<'_>, out: &mut Outbox) -> News {
-        if self.contact == Contact::Forgotten && self.asking.is_under_way() {
+        let knows_us = !matches!(self.contact, Contact::Forgotten | Contact::Away);
+        if !knows_us && self.asking.is_under_way() {
             // It is at that: several requests may have been refused before.
             return News::Nothing;
         }
-        self.contact = Contact::Forgotten;
+        if knows_us {
+            self.contact = Contact::Forgotten;
+        }
         self.restarts += 1;
         if self.restarts > RESTARTS_MAX {
             // Again when it would be time for a keepalive.
@@ -193,7 +216,7 @@ impl Registration {
                 None => self.register(now, Step::Ask, None, None, who, out),
             }
         }
-        match self.asking.tick(now, who.server, out) {
+        match self.asking.tick(now, who.server, who.has_others, out) {
             None => News::Nothing,
             Some(Step::Leave) => {
                 self.left = true;
@@ -202,7 +225,6 @@ impl Registration {
             Some(Step::Prove) => self.begin(now, who, out),
             Some(Step::Ask | Step::Keep) => {
                 self.contact = Contact::Silent;
-                self.begin(now, who, out);
                 News::Silent
             }
         }

@@ -17,6 +17,8 @@ pub(super) const ATTEMPTS_MAX: u32 = 3;
 /// Datagrams without an answer until the server counts as silent. All are sent within the 5 seconds in which the server
 /// knows an equal request again.
 const TRIES_MAX: u32 = 4;
+/// Datagrams without an answer until it is asked whether it is there at all.
+const TRIES_TO_DOUBT: u32 = 2;
 /// How often the server may ask for patience or for a new registration.
 const SETBACKS_MAX: u32 = 3;
 /// The wait that `rate` asks for.
@@ -92,6 +94,15 @@ impl Machine {
         }
     }
 
+    /// What the former server was asked for, the next one is, as soon as it knows us.
+    pub(super) fn ask_elsewhere(&mut self) {
+        for request in self.requests.values_mut() {
+            if matches!(request.state, State::Asked { .. } | State::Pausing { .. }) {
+                request.state = State::Waiting;
+            }
+        }
+    }
+
     fn ask(&mut self, now: Duration, id: RequestId) {
         let tid = self.out.next_tid();
         let Some(request) = self.requests.get_mut(&id) else { return };
@@ -109,11 +120,17 @@ impl Machine {
         let token = self.registration(socket).and_then(|registration| registration.token());
         match (token, target) {
             (Some(token), target) => {
-                self.out.request(socket, self.server, &Message::Connect(Connect { tid, token, target }));
+                self.out.request(
+                    socket,
+                    self.servers.current(),
+                    &Message::Connect(Connect { tid, token, target }),
+                );
             }
             (None, Target::Id(_)) => self.fail(id, ConnectError::LegacyServer),
-            (None, Target::Ip(ip)) => self.out.send(socket, self.server, legacy::connect(ip)),
-            (None, Target::Addr(addr)) => self.out.send(socket, self.server, legacy::connect(addr.ip())),
+            (None, Target::Ip(ip)) => self.out.send(socket, self.servers.current(), legacy::connect(ip)),
+            (None, Target::Addr(addr)) => {
+                self.out.send(socket, self.servers.current(), legacy::connect(addr.ip()));
+            }
         }
     }
 
@@ -127,11 +144,28 @@ impl Machine {
             .collect();
         for (id, state) in due {
             match state {
-                State::Asked { tries, .. } if tries < TRIES_MAX => self.send_request(now, id),
-                State::Asked { .. } => self.fail(id, ConnectError::Silent),
+                State::Asked { tries, .. } if tries < TRIES_MAX => {
+                    if tries == TRIES_TO_DOUBT {
+                        self.doubt_server(now);
+                    }
+                    self.send_request(now, id);
+                }
+                State::Asked { .. } => self.unanswered(now, id),
                 State::Pausing { .. } => self.ask(now, id),
                 State::Waiting | State::Punching => {}
             }
+        }
+    }
+
+    fn unanswered(&mut self, now: Duration, id: RequestId) {
+        let has_others = self.servers.has_others();
+        match self.requests.get_mut(&id) {
+            // Until the keepalive has shown whether this server is there.
+            Some(request) if has_others && request.setbacks < SETBACKS_MAX => {
+                request.setbacks += 1;
+                self.ask(now, id);
+            }
+            _ => self.fail(id, ConnectError::Silent),
         }
     }
 

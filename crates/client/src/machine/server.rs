@@ -14,11 +14,12 @@ use crate::error::{BindError, ConnectError, Refusal};
 /// Calls a method of the registration of a socket with who registers and the outbox.
 macro_rules! with_registration {
     ($machine:ident, $socket:expr, |$registration:ident, $who:ident, $out:ident| $work:expr) => {{
-        let Machine { main, further, server, identity, lan, out: $out, .. } = &mut *$machine;
+        let Machine { main, further, servers, identity, lan, out: $out, .. } = &mut *$machine;
         let is_main = $socket == SocketId::MAIN;
         // A further socket has no id, which would move there, and its port is nobody's in the local network.
         let $who = Who {
-            server: *server,
+            server: servers.current(),
+            has_others: is_main && servers.has_others(),
             identity: identity.as_ref().filter(|_| is_main),
             lan: if is_main { *lan } else { LanAddrs::EMPTY },
         };
@@ -31,7 +32,7 @@ macro_rules! with_registration {
 impl Machine {
     /// Whether datagrams from there are the server's.
     pub(super) fn is_server(&self, from: SocketAddr) -> bool {
-        from == self.server || self.former == Some(from) || self.main.alt() == Some(from)
+        self.servers.is_heard(from) || self.main.alt() == Some(from)
     }
 
     /// Begins to register a socket.
@@ -52,16 +53,45 @@ impl Machine {
         let sockets: Vec<SocketId> = self.further.keys().copied().chain([SocketId::MAIN]).collect();
         for socket in sockets {
             self.observe(now, socket, |machine| {
-                with_registration!(machine, socket, |registration, who, out| registration
-                    .tick(now, &who, out))
+                let news = with_registration!(machine, socket, |registration, who, out| registration
+                    .tick(now, &who, out));
+                if news == News::Silent { machine.ask_again(now, socket) } else { news }
             });
         }
     }
 
+    /// The server did not answer a socket: it is asked again, or the next one where others are known. Gives whether all are silent.
+    fn ask_again(&mut self, now: Duration, socket: SocketId) -> News {
+        if socket != SocketId::MAIN || !self.servers.has_others() {
+            self.register(now, socket);
+            return News::Silent;
+        }
+        let are_all_silent = self.servers.pass_over();
+        let sockets: Vec<SocketId> = self.further.keys().copied().chain([SocketId::MAIN]).collect();
+        for socket in sockets {
+            if let Some(registration) = self.registration(socket) {
+                registration.move_away(are_all_silent);
+            }
+            self.register(now, socket);
+        }
+        self.ask_elsewhere();
+        if are_all_silent { News::Silent } else { News::Nothing }
+    }
+
+    /// The server has not answered something else: whether it is there shows by a keepalive, where there are others to go to.
+    pub(super) fn doubt_server(&mut self, now: Duration) {
+        if self.servers.has_others() {
+            self.main.keep_now(now);
+        }
+    }
+
     pub(super) fn hear_server(&mut self, now: Duration, socket: SocketId, from: SocketAddr, datagram: &[u8]) {
+        if from == self.servers.current() {
+            self.servers.answered();
+        }
         let reply = match Reply::decode(datagram) {
             Ok(reply) => reply,
-            Err(NotAReply::OtherVersion) if from == self.server => {
+            Err(NotAReply::OtherVersion) if from == self.servers.current() => {
                 self.hear_legacy_server(now, socket, datagram);
                 return;
             }
@@ -92,12 +122,9 @@ impl Machine {
             }
             Reply::Error { tid: None, .. } => {}
             // A server that says it twice has moved us already, or knows better by now than to send us where nobody answers.
-            Reply::Move { .. } if from != self.server && self.main.has_joined() => {}
+            Reply::Move { .. } if from != self.servers.current() && self.main.has_joined() => {}
             Reply::Move { to, .. } => {
-                let next = to.as_slice().iter().find(|next| next.is_ipv4() == self.server.is_ipv4());
-                if let Some(next) = next.filter(|next| **next != self.server) {
-                    self.former = Some(from);
-                    self.server = *next;
+                if self.servers.move_to(to.as_slice()) {
                     self.main.move_on();
                     self.register(now, SocketId::MAIN);
                 }

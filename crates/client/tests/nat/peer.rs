@@ -46,7 +46,8 @@ impl Peer {
         let identity = Identity::from_bytes(&[number; 32]);
         let id = identity.id();
         let lan = [local].into_iter().filter(|addr| peer_core::datagram::v2::is_lan(*addr)).collect();
-        let machine = Machine::new(Settings { server, identity: Some(identity), lan }, [number; 16]);
+        let settings = Settings { server, others: Vec::new(), identity: Some(identity), lan };
+        let machine = Machine::new(settings, [number; 16]);
         Self {
             machine,
             local,

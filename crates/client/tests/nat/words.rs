@@ -19,9 +19,18 @@ struct Bench {
 
 impl Bench {
     fn new() -> Self {
-        let identity = Some(Identity::from_bytes(&[1; 32]));
-        let mut machine =
-            Machine::new(Settings { server: addr("203.0.113.1:1"), identity, lan: LanAddrs::EMPTY }, [1; 16]);
+        Self::knowing(&[])
+    }
+
+    /// It knows others as well.
+    fn knowing(others: &[&str]) -> Self {
+        let settings = Settings {
+            server: addr("203.0.113.1:1"),
+            others: others.iter().map(|other| addr(other)).collect(),
+            identity: Some(Identity::from_bytes(&[1; 32])),
+            lan: LanAddrs::EMPTY,
+        };
+        let mut machine = Machine::new(settings, [1; 16]);
         machine.start(Duration::ZERO);
         Self { machine, now: Duration::ZERO }
     }
@@ -139,4 +148,51 @@ fn a_server_that_ends_sends_its_peers_to_another() {
     bench.join("203.0.113.2:2");
     bench.pass(20 * SECOND);
     assert_eq!(bench.sent().0, addr("203.0.113.2:2"));
+}
+
+#[test]
+fn a_server_that_does_not_answer_is_passed_over_where_others_are_known() {
+    let mut bench = Bench::knowing(&["203.0.113.2:2", "203.0.113.3:3"]);
+    bench.join("203.0.113.1:1");
+    bench.events();
+    bench.pass(20 * SECOND);
+    assert_eq!(bench.sent().0, addr("203.0.113.1:1"), "a keepalive");
+    bench.pass(2 * SECOND);
+    assert!(!bench.machine.standing().registered);
+    assert_eq!(bench.sent().0, addr("203.0.113.2:2"));
+    bench.pass(2 * SECOND);
+    assert_eq!(bench.sent().0, addr("203.0.113.3:3"));
+    assert!(!bench.events().iter().any(|event| matches!(event, Event::Unavailable(_))), "not all are silent");
+    bench.pass(2 * SECOND);
+    assert_eq!(bench.sent().0, addr("203.0.113.1:1"), "it may be back");
+    assert!(bench.events().iter().any(|event| matches!(event, Event::Unavailable(BindError::Silent))));
+    bench.pass(5 * SECOND);
+    bench.join("203.0.113.1:1");
+}
+
+#[test]
+fn of_servers_that_are_named_the_next_is_asked_where_one_does_not_answer() {
+    let mut bench = Bench::new();
+    bench.join("203.0.113.1:1");
+    let to: MoveTargets = ["203.0.113.2:2", "203.0.113.3:3"].into_iter().map(addr).collect();
+    bench.hear("203.0.113.1:1", &Reply::Move { to, within_secs: 20 });
+    assert_eq!(bench.sent().0, addr("203.0.113.2:2"));
+    bench.pass(2 * SECOND);
+    bench.join("203.0.113.3:3");
+    bench.pass(20 * SECOND);
+    assert_eq!(bench.sent().0, addr("203.0.113.3:3"));
+}
+
+#[test]
+fn a_request_that_a_dead_server_was_asked_is_asked_at_the_next() {
+    let mut bench = Bench::knowing(&["203.0.113.2:2"]);
+    bench.join("203.0.113.1:1");
+    bench.machine.connect(bench.now, Target::Addr(addr("198.51.100.9:9"))).unwrap();
+    bench.events();
+    bench.pass(3 * SECOND);
+    bench.join("203.0.113.2:2");
+    let (to, request) = bench.sent();
+    assert_eq!(to, addr("203.0.113.2:2"));
+    assert!(matches!(request, Request::Connect(_)), "{request:?}");
+    assert!(!bench.events().iter().any(|event| matches!(event, Event::Failed { .. })));
 }

@@ -1,53 +1,23 @@
 //! A connect for a peer that another node hears.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::atomic::Ordering;
 
 use peer_core::NodeId;
 use peer_core::datagram::Reply as LegacyReply;
-use peer_core::datagram::v2::{ErrorCode, LanAddrs, NatKind, PairId, Reply, Target};
-use registry::nodes::{HomeAt, HomeKind};
+use peer_core::datagram::v2::{ErrorCode, LanAddrs, NatKind, PairId, Reply};
+use registry::nodes::HomeAt;
 
 use super::asks::{Ask, Asker, NewAsk};
+use super::choosing::choose;
 use super::message::{Answer, Ask as AskMessage, Message, Moved, RELAY_MAX_US, Side, Verdict};
-use super::{MESSAGES, NodeEvent, Nodes, SEEKS, charge};
+use super::{MESSAGES, NodeEvent, NodeOutcome, Nodes, SEEKS, charge};
 use crate::outbox::Outbox;
 use crate::v2::Asked;
 use crate::{Engine, Outcome};
 
-/// Nodes that are asked for one target, one after the other.
-const NODES_PER_ASK_MAX: usize = 4;
 /// Bytes that a legacy connect may make other nodes send, beside the answer: what a peer of version 2 is told.
 pub(crate) const ELSEWHERE_BYTES: usize = 300;
-
-/// What became of a message of another node, or of an ask.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum NodeOutcome {
-    /// An ask of another node: the target here was told.
-    Told,
-    /// An ask of another node that was not met.
-    Refused,
-    /// Both sides of an ask of ours were told.
-    Matched,
-    /// An ask of ours was not met: nobody hears the target, or not within the time of an ask.
-    NotFound,
-    /// An ask of ours was not met for another reason.
-    Declined,
-    /// An ask of ours goes to the next node, since the one before does not hear the target.
-    Next,
-    /// A peer that was here is elsewhere now.
-    Moved,
-    /// An answer to no ask that is under way.
-    Stray,
-    /// Dropped: a message that is too long.
-    TooLong,
-    /// Dropped: a message of another version.
-    OtherVersion,
-    /// Dropped: a message of no form that there is.
-    Malformed,
-    /// Dropped: more messages than are looked at.
-    Flood,
-}
 
 impl Engine {
     /// The same, asking other nodes for peers that are not here. `id` is its own name among them.
@@ -278,60 +248,6 @@ impl Nodes {
     }
 }
 
-impl From<super::message::BadMessage> for NodeOutcome {
-    fn from(bad: super::message::BadMessage) -> Self {
-        use super::message::BadMessage;
-        match bad {
-            BadMessage::TooLong => Self::TooLong,
-            BadMessage::OtherVersion => Self::OtherVersion,
-            BadMessage::Malformed => Self::Malformed,
-        }
-    }
-}
-
-/// Whom to ask, the last one first; an error where that is not for us to say.
-fn choose(ask: &Ask, homes: &[HomeAt], this: NodeId) -> Result<Vec<NodeId>, ErrorCode> {
-    let of = |wanted: &[HomeKind]| {
-        let mut nodes: Vec<NodeId> = Vec::new();
-        for kind in wanted {
-            for home in homes.iter().filter(|home| home.kind == *kind && home.node != this) {
-                if !nodes.contains(&home.node) {
-                    nodes.push(home.node);
-                }
-            }
-        }
-        nodes
-    };
-    let mut chosen = match (&ask.asker, ask.target) {
-        (Asker::V2 { peer, .. }, Target::Id(_)) => {
-            of(&[if peer.addr.is_ipv4() { HomeKind::IdV4 } else { HomeKind::IdV6 }])
-        }
-        (Asker::V2 { .. }, Target::Addr(_)) => of(&[HomeKind::Address, HomeKind::Legacy]),
-        (Asker::V2 { .. }, Target::Ip(_)) => {
-            let of_v2 = of(&[HomeKind::Address]);
-            match of_v2.len() {
-                0 => of(&[HomeKind::Legacy]),
-                1 => of_v2,
-                _ => return Err(ErrorCode::Ambiguous),
-            }
-        }
-        // Whoever was heard last, of either version.
-        (Asker::Legacy { .. }, _) => {
-            let mut nodes = Vec::new();
-            for home in homes.iter().filter(|home| home.node != this) {
-                let is_of_ip = matches!(home.kind, HomeKind::Address | HomeKind::Legacy);
-                if is_of_ip && !nodes.contains(&home.node) {
-                    nodes.push(home.node);
-                }
-            }
-            nodes
-        }
-    };
-    chosen.truncate(NODES_PER_ASK_MAX);
-    chosen.reverse();
-    Ok(chosen)
-}
-
 /// Tells an asker that nothing came of it. A legacy peer has one word for that.
 fn refuse(ask: &Ask, code: ErrorCode, out: &mut Outbox) {
     match &ask.asker {
@@ -355,15 +271,5 @@ pub(crate) fn legacy_side(addr: SocketAddr) -> Side {
         nat: NatKind::Unknown,
         rtt_ms: None,
         cold: false,
-    }
-}
-
-/// Where Redis has what it knows of a target.
-pub(crate) fn owner_of(target: Target) -> Option<peer_core::Owner> {
-    let of_ip = |ip: IpAddr| peer_core::Peer::new(ip).ok().map(peer_core::Owner::from);
-    match target {
-        Target::Id(id) => Some(id.into()),
-        Target::Ip(ip) => of_ip(ip),
-        Target::Addr(addr) => of_ip(addr.ip()),
     }
 }

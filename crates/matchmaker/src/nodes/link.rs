@@ -69,7 +69,8 @@ pub(crate) fn queues(
     own_keys: Option<TokenKeys>,
     metrics: NodeMetrics,
 ) -> Result<(Queues, Link), getrandom::Error> {
-    let first_keys = SharedKeys { current: random_key()?, next: random_key()?, previous: None };
+    let first_keys =
+        SharedKeys { current: random_key()?, next: random_key()?, previous: None, shared: false };
     let (queues, ends) = Queues::new(metrics);
     Ok((queues, Link { id, settings, addrs, own_keys, first_keys, ends }))
 }

@@ -11,7 +11,7 @@ use registry::nodes::{Errand, Errands, Home, HomeAt, HomeKind, Node, SharedKeys}
 use registry::{NodeMessages, NodesConnection, RegistryError};
 use tokio::sync::mpsc;
 
-use super::elsewhere::owner_of;
+use super::choosing::owner_of;
 use super::link::{BEAT, Link, Out, random_key};
 use super::message::{Message, Moved};
 use super::queues::Queues;
@@ -101,7 +101,7 @@ impl Session<'_> {
             self.queues.left.notify_one();
         }
         if own_keys.is_none() {
-            let SharedKeys { current, next, previous } = shared_keys;
+            let SharedKeys { current, next, previous, .. } = shared_keys;
             let first = self.shared.first_keys.current();
             let accepted = [Some(next), previous, Some(first)];
             self.shared.engine.set_token_keys(TokenKeys::new(current).accepting(accepted));

@@ -21,7 +21,7 @@ use peer_core::datagram::v2::{
 use peer_core::{NodeId, Owner, PeerId, PeerSignature};
 use registry::nodes::{HomeAt, HomeKind};
 
-use super::elsewhere::owner_of;
+use super::choosing::owner_of;
 use super::message::{Message, Moved};
 use super::{NodeEvent, NodeOutcome};
 use crate::outbox::Outbox;

@@ -43,8 +43,8 @@ impl Model {
         let holders = alive.filter_map(|peer| {
             let (value, size) = peer.files.get(&name)?;
             let Publisher { owner, address, port, .. } = peer.publisher;
-            let holder =
-                Holder { owner, address, port, hash: hash(*value), size: *size, last_seen_ms: peer.seen_ms };
+            let (hash, size, last_seen_ms) = (hash(*value), *size, peer.seen_ms);
+            let holder = Holder { owner, address, port, hash, size, last_seen_ms, online: None };
             Some((owner, holder))
         });
         holders.collect()

@@ -75,6 +75,7 @@ impl Table {
                 hash: content.hash.clone(),
                 size: content.size,
                 last_seen_ms: entry.seen_ms(),
+                online: None,
             });
         }
         Holders { total: file.holders.len(), holders }

@@ -86,6 +86,7 @@ impl Search<'_> {
                     hash,
                     size,
                     last_seen_ms: presence.last_seen_ms,
+                    online: presence.online,
                 };
                 self.found.insert(owner, holder);
             }
@@ -95,6 +96,7 @@ impl Search<'_> {
     fn end(self) -> Holders {
         let mut holders: Vec<Holder> = self.found.into_values().collect();
         fastrand::shuffle(&mut holders);
+        holders.sort_by_key(|holder| holder.online != Some(true));
         holders.truncate(self.query.limit);
         Holders { total: self.total, holders }
     }
@@ -127,6 +129,7 @@ impl RedisRegistry {
         if first.is_empty() {
             return Ok(Vec::new());
         }
+        let matchmakers = self.ask_matchmakers(&mut first);
         let answers: Vec<Value> = self.link.query(&first).await?;
         let mut answers = answers.into_iter();
         for search in &mut searches {
@@ -134,6 +137,7 @@ impl RedisRegistry {
             search.drawn = claims(answers.next());
         }
         let known = self.know(asking, &mut answers)?;
+        let online = self.are_matchmakers_there(matchmakers, &mut answers);
         for draw in 0..DRAWS {
             let mut second = pipe();
             if draw == 0 {
@@ -143,7 +147,7 @@ impl RedisRegistry {
                 .flat_map(|search| search.drawn.iter().map(|claim| claim.owner))
                 .collect();
             let all: Vec<Owner> = all.into_iter().collect();
-            let (_, presences) = self.presences(&all, second).await?;
+            let (_, presences) = self.presences_and(&all, second, online).await?;
             let presences = all
                 .into_iter()
                 .zip(presences)

@@ -101,7 +101,8 @@ impl NodesConnection {
             .arg(hex(known.next))
             .arg(known.previous.map_or_else(String::new, hex))
             .arg(hex(fresh))
-            .arg(KEY_MS);
+            .arg(KEY_MS)
+            .arg(u8::from(known.shared));
         let answers = self.query(&pipe).await?;
         let words: Vec<String> = read(answers.into_iter().next().unwrap_or_default())?;
         let mut words = words.iter();
@@ -111,7 +112,7 @@ impl NodesConnection {
             return Err(RegistryError::Unavailable("the keys of tokens in Redis are none".to_owned()));
         };
         let others = words.filter_map(|word| Node::read(word)).filter(|node| node.id != self.node).collect();
-        Ok((SharedKeys { current, next, previous: key(previous) }, others))
+        Ok((SharedKeys { current, next, previous: key(previous), shared: true }, others))
     }
 
     /// This node is gone.

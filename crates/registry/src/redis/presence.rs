@@ -34,6 +34,8 @@ pub(super) struct Presence {
     pub(super) port: Option<u16>,
     /// Not to be handed out to anybody.
     pub(super) withheld: bool,
+    /// Whether a matchmaker hears it, where that was asked for.
+    pub(super) online: Option<bool>,
 }
 
 impl Presence {
@@ -54,7 +56,7 @@ impl Presence {
             0 => u64::MAX,
             life_ms => last_seen_ms.saturating_add(life_ms),
         };
-        Some(Self { last_seen_ms, until_ms, asked_ms, address, port, withheld })
+        Some(Self { last_seen_ms, until_ms, asked_ms, address, port, withheld, online: None })
     }
 }
 

@@ -8,6 +8,7 @@ use peer_core::{FileName, Owner, Peer};
 
 use super::RedisRegistry;
 use super::hidden::Hidden;
+use super::online::{ask_online, read_online};
 use super::presence::Presence;
 use super::scripts::call;
 use super::ttl::Ttls;
@@ -136,12 +137,25 @@ impl RedisRegistry {
     pub(super) async fn presences(
         &self,
         owners: &[Owner],
+        pipe: Pipeline,
+    ) -> Result<(Vec<Value>, Vec<Option<Presence>>), RegistryError> {
+        self.presences_and(owners, pipe, false).await
+    }
+
+    /// The same; with `online`, also whether a matchmaker hears them.
+    pub(super) async fn presences_and(
+        &self,
+        owners: &[Owner],
         mut pipe: Pipeline,
+        online: bool,
     ) -> Result<(Vec<Value>, Vec<Option<Presence>>), RegistryError> {
         let clock = self.link.clock();
         let (local_ms, redis_ms) = (clock.local_ms(), clock.redis_ms());
-        let mut presences: Vec<Option<Presence>> =
-            owners.iter().map(|owner| self.presences.get(*owner, local_ms, redis_ms)).collect();
+        let known = |owner: &Owner| {
+            let presence = self.presences.get(*owner, local_ms, redis_ms)?;
+            (!online || presence.online.is_some()).then_some(presence)
+        };
+        let mut presences: Vec<Option<Presence>> = owners.iter().map(known).collect();
         let unknown: Vec<_> = owners
             .iter()
             .zip(&presences)
@@ -152,18 +166,27 @@ impl RedisRegistry {
         for chunk in unknown.chunks(MGET_KEYS) {
             pipe.mget(chunk.iter().map(|(_, owner, _)| keys::peer_seen(*owner)).collect::<Vec<_>>());
         }
+        if online {
+            for (_, owner, _) in &unknown {
+                ask_online(&mut pipe, *owner, redis_ms);
+            }
+        }
         if pipe.is_empty() {
             return Ok((Vec::new(), presences));
         }
         let mut answers: Vec<Value> = self.link.query(&pipe).await?;
+        let heard = answers.split_off(answers.len().saturating_sub(if online { unknown.len() } else { 0 }));
+        let mut heard = heard.iter();
         let reads = answers.split_off(answers.len().saturating_sub(unknown.len().div_ceil(MGET_KEYS)));
         for (chunk, answer) in unknown.chunks(MGET_KEYS).zip(reads) {
             let Value::Array(values) = answer else { continue };
             for ((place, owner, epoch), value) in chunk.iter().zip(values) {
+                let online = heard.next().and_then(read_online);
                 let Some(presence) = text(&value).and_then(|value| Presence::read(*owner, value, self.ttls))
                 else {
                     continue;
                 };
+                let presence = Presence { online, ..presence };
                 self.presences.put(*owner, presence, local_ms, *epoch);
                 if let Some(known) = presences.get_mut(*place) {
                     *known = Some(presence);

@@ -9,6 +9,7 @@ use super::endpoint::Endpoint;
 use super::hidden::HiddenOf;
 use super::hot::HotFiles;
 use super::link::Link;
+use super::online::Matchmakers;
 use super::presence::Presences;
 use super::publish::Rules;
 use super::read::read;
@@ -29,6 +30,7 @@ pub struct RedisRegistry {
     pub(super) presences: Presences,
     pub(super) hot: HotFiles,
     pub(super) hidden: HiddenOf,
+    pub(super) matchmakers: Matchmakers,
 }
 
 impl RedisRegistry {
@@ -48,6 +50,7 @@ impl RedisRegistry {
             presences: Presences::new(),
             hot: HotFiles::new(),
             hidden: HiddenOf::new(),
+            matchmakers: Matchmakers::default(),
         })
     }
 

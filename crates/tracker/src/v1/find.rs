@@ -14,7 +14,7 @@ use super::publish::file_names;
 use super::schema::{FileNameText, whole};
 use crate::call::Call;
 use crate::error::{ApiError, FieldError, InvalidBody, Place, Refusal};
-use crate::server::App;
+use crate::server::{App, Hears};
 
 /// Peers of each file in an answer of `lookup` when the caller names no limit.
 const LOOKUP_PEERS_DEFAULT: usize = 10;
@@ -38,12 +38,18 @@ struct FoundPeer {
     size: Option<u64>,
     /// Its last sign of life, in seconds since 1970.
     last_seen: u64,
-    /// Whether the matchmaker hears it now; null where the tracker cannot know.
+    /// Whether a matchmaker hears it; null where the tracker cannot know.
     online: Option<bool>,
 }
 
-impl From<Holder> for FoundPeer {
-    fn from(holder: Holder) -> Self {
+impl FoundPeer {
+    fn new(holder: &Holder, hears: Option<&Hears>) -> Self {
+        let here = hears.map(|hears| hears(holder.owner));
+        // Several matchmakers may hear it, or one of those that only the store knows of.
+        let online = match (holder.online, here) {
+            (Some(store), Some(here)) => Some(store || here),
+            (store, here) => store.or(here),
+        };
         Self {
             ip: holder.address,
             port: holder.port,
@@ -51,7 +57,7 @@ impl From<Holder> for FoundPeer {
             hash: holder.hash.to_string(),
             size: holder.size,
             last_seen: holder.last_seen_ms / 1_000,
-            online: None,
+            online,
         }
     }
 }
@@ -64,13 +70,15 @@ pub(crate) struct FoundFile {
     filename: String,
     /// How many peers are listed for it, with those that are withheld or died a moment ago.
     total: usize,
-    /// A fair sample of the living ones.
+    /// A fair sample of the living ones, those first that are online.
     peers: Vec<FoundPeer>,
 }
 
 impl FoundFile {
-    pub(super) fn new(file: &FileName, found: Holders) -> Self {
-        let peers = found.holders.into_iter().map(FoundPeer::from).collect();
+    pub(super) fn new(file: &FileName, found: &Holders, app: &App) -> Self {
+        let hears = app.hears.as_ref();
+        let mut peers: Vec<_> = found.holders.iter().map(|holder| FoundPeer::new(holder, hears)).collect();
+        peers.sort_by_key(|peer| peer.online != Some(true));
         Self { filename: file.to_string(), total: found.total, peers }
     }
 }
@@ -93,7 +101,7 @@ impl FromStr for Exclude {
     }
 }
 
-/// A fair random sample of the living peers that have a file.
+/// A fair random sample of the living peers that have a file, those first that are online.
 ///
 /// The caller's own address is left out, and who the caller reported.
 #[utoipa::path(
@@ -123,7 +131,7 @@ pub(crate) async fn peers(call: Call, app: Data<App>) -> Result<Json<FoundFile>,
     let query = HoldersQuery { file, hash, limit, exclude: exclude.unwrap_or_default() };
     let found =
         app.registry.holders(call.caller, std::slice::from_ref(&query)).await?.pop().unwrap_or_default();
-    Ok(Json(FoundFile::new(&query.file, found)))
+    Ok(Json(FoundFile::new(&query.file, &found, &app)))
 }
 
 /// Files to be found.
@@ -175,7 +183,8 @@ pub(crate) async fn lookup(post: Post<LookupBody>, app: Data<App>) -> Result<Jso
         .map(|file| HoldersQuery { file, hash: None, limit, exclude: Vec::new() })
         .collect();
     let found = app.registry.holders(post.caller, &queries).await?;
-    let files = queries.iter().zip(found).map(|(query, found)| FoundFile::new(&query.file, found)).collect();
+    let files =
+        queries.iter().zip(found).map(|(query, found)| FoundFile::new(&query.file, &found, &app)).collect();
     Ok(Json(LookupAnswer { files }))
 }
 

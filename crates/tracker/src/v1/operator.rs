@@ -45,7 +45,7 @@ pub(crate) async fn peers(call: Call, app: Data<App>) -> Result<Json<FoundFile>,
     let onlooker = Peer::new(ONLOOKER).map_err(|_| ApiError::Unavailable)?;
     let query = HoldersQuery { file, hash: None, limit, exclude: Vec::new() };
     let found = app.registry.holders(onlooker, std::slice::from_ref(&query)).await?.pop();
-    Ok(Json(FoundFile::new(&query.file, found.unwrap_or_default())))
+    Ok(Json(FoundFile::new(&query.file, &found.unwrap_or_default(), &app)))
 }
 
 #[cfg(test)]

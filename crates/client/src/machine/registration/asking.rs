@@ -12,6 +12,8 @@ pub(in crate::machine) const RETRY_FIRST: Duration = Duration::from_millis(250);
 const RETRY_MOST: Duration = Duration::from_secs(4);
 /// Datagrams without an answer until the server counts as silent: with the waits between them, 7.75 seconds at first.
 const TRIES_MAX: u32 = 5;
+/// The same where another server can be asked instead: 1.75 seconds at first.
+const TRIES_WITH_OTHERS_MAX: u32 = 3;
 /// Leaves without an answer until the peer counts as gone.
 const LEAVES_MAX: u32 = 3;
 
@@ -29,8 +31,9 @@ pub(super) enum Step {
 
 impl Step {
     /// How often it is sent until it counts as unanswered.
-    fn tries_max(self) -> u32 {
+    fn tries_max(self, has_others: bool) -> u32 {
         match self {
+            Self::Ask | Self::Keep if has_others => TRIES_WITH_OTHERS_MAX,
             Self::Ask | Self::Keep => TRIES_MAX,
             // The server reads the round trip off the token's age: with a new one, it reads what is true.
             Self::Prove => 1,
@@ -85,6 +88,11 @@ impl Asking {
         self.patience = RETRY_FIRST;
     }
 
+    /// No server that is known answers: the next one is waited for as long as can be.
+    pub(super) fn be_patient(&mut self) {
+        self.patience = RETRY_MOST;
+    }
+
     /// Sends a request, in place of any that is under way.
     pub(super) fn send(
         &mut self,
@@ -100,10 +108,16 @@ impl Asking {
         self.pending = Some(Pending { step, request: *request, tid, first_sent: now, retry_at, tries: 1 });
     }
 
-    /// Sends again what is due. What was sent often enough is given up, and its step returned.
-    pub(super) fn tick(&mut self, now: Duration, to: SocketAddr, out: &mut Outbox) -> Option<Step> {
+    /// Sends again what is due. What was sent often enough is given up, and its step returned; sooner where there are other servers.
+    pub(super) fn tick(
+        &mut self,
+        now: Duration,
+        to: SocketAddr,
+        has_others: bool,
+        out: &mut Outbox,
+    ) -> Option<Step> {
         let pending = self.pending.as_mut().filter(|pending| pending.retry_at <= now)?;
-        if pending.tries < pending.step.tries_max() {
+        if pending.tries < pending.step.tries_max(has_others) {
             pending.tries += 1;
             pending.retry_at = now + self.patience.saturating_mul(1 << (pending.tries - 1)).min(RETRY_MOST);
             out.request(self.socket, to, &pending.request);

@@ -1,0 +1,106 @@
+//! Peers behind home routers whose matchmakers are two, in the laboratory.
+
+use std::net::SocketAddr;
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
+
+use black_box::deadline::PATIENCE;
+use black_box::lab::trials::{Outcome, Trials, Try};
+use black_box::lab::{Lab, SERVER};
+use black_box::nodes::{launch, server, wait_for_others};
+use black_box::redis::RedisServer;
+use black_box::router::RouterKind;
+use nat_simulator::Link;
+use peer_client::{Client, Config, Identity, PeerId, Target};
+
+/// Where the second node is, on the same host as the first.
+const SECOND: &str = "203.0.113.2";
+/// Tries with peers at one node, and as many with peers at two.
+const TRIES: u32 = 20;
+
+/// Runs a client behind a NAT to its end.
+fn run<T>(work: impl Future<Output = T>) -> T {
+    // Of one thread, which is the one that is in the namespace.
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    runtime.block_on(async { tokio::time::timeout(3 * PATIENCE, work).await.expect("in time") })
+}
+
+async fn client(server: SocketAddr) -> Client {
+    let config = Config::new(server).with_identity(Identity::random().unwrap());
+    Client::bind(config).await.expect("the server answers")
+}
+
+/// One try of two clients, each at its own node. What the connect took, where it came to a path on both sides.
+fn dial(attempt: &Try<'_>, servers: [SocketAddr; 2]) -> Option<Duration> {
+    let [first, second] = attempt.households;
+    let (tell, told) = mpsc::channel::<PeerId>();
+    let (finish, finished) = tokio::sync::oneshot::channel::<()>();
+    thread::scope(|scope| {
+        let target = scope.spawn(move || {
+            second.run(0, || {
+                run(async {
+                    let client = client(servers[1]).await;
+                    tell.send(client.id().unwrap()).unwrap();
+                    let came = tokio::time::timeout(PATIENCE, client.accept())
+                        .await
+                        .is_ok_and(|path| path.is_some());
+                    let _ = finished.await;
+                    client.close().await;
+                    came
+                })
+            })
+        });
+        let took = first.run(0, move || {
+            let target = told.recv().unwrap();
+            run(async {
+                let client = client(servers[0]).await;
+                let path = client.connect(Target::Id(target)).await;
+                drop(finish);
+                path.ok().map(|path| path.took())
+            })
+        });
+        took.filter(|_| target.join().unwrap())
+    })
+}
+
+#[test]
+#[expect(clippy::print_stderr, reason = "a figure")]
+fn home_routers_are_punched_across_nodes() {
+    let Some(lab) = Lab::open() else { return };
+    let host = lab.server();
+    host.ip(&format!("addr add {SECOND}/24 dev wan"));
+    let (_redis, nodes) = host.run(|| {
+        let redis = RedisServer::start_new();
+        let node = |ip: &str| launch(&redis.url()).set("MATCHMAKER_LISTEN", &format!("{ip}:0")).start();
+        let nodes = [node(&SERVER.to_string()), node(SECOND)];
+        for node in &nodes {
+            wait_for_others(node, 1);
+        }
+        (redis, nodes)
+    });
+    let [one, two] = [server(&nodes[0]), server(&nodes[1])];
+    let trials = Trials {
+        kinds: &[RouterKind::HomeRouter],
+        line: Link { delay: Duration::from_millis(20), jitter: Duration::from_millis(2), loss: 0.0 },
+        tries: 2 * TRIES,
+        skew_max: Duration::ZERO,
+        seed: 1,
+    };
+    // In turn, so that both see the same machine.
+    let outcomes =
+        trials.run(&lab, |attempt| dial(attempt, [one, if attempt.number % 2 == 0 { one } else { two }]));
+    let of = |remainder: usize| Outcome {
+        kinds: outcomes[0].kinds,
+        took: outcomes[0].took.iter().skip(remainder).step_by(2).copied().collect(),
+    };
+    let [at_one, across] = [of(0), of(1)];
+    eprintln!(
+        "at one node {} of {TRIES}, median {:?}; across nodes {} of {TRIES}, median {:?}",
+        at_one.through(),
+        at_one.median().unwrap_or_default(),
+        across.through(),
+        across.median().unwrap_or_default(),
+    );
+    assert_eq!([at_one.through(), across.through()], [TRIES as usize; 2], "{at_one:?}\n{across:?}");
+}
