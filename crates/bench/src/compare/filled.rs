@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use crate::process::resident_bytes;
-use crate::servers::{Legacy, Matchmaker, ServerProcess};
+use crate::servers::{Legacy, Matchmaker, Redis, ServerProcess};
 use crate::udp::{Crowd, tracking};
 
 /// A registration that is not renewed is dead after so long; so a measurement must be over by then.
@@ -29,9 +29,14 @@ pub(crate) struct Filled {
 impl Filled {
     /// Starts and fills one, and waits until it says itself that it keeps so many.
     pub(crate) async fn start(count: u32) -> anyhow::Result<Self> {
+        Self::start_on(None, count).await
+    }
+
+    /// The same, with a Redis over which it meets others, where there is one.
+    pub(crate) async fn start_on(redis: Option<&Redis>, count: u32) -> anyhow::Result<Self> {
         tracking::check(count)?;
         let room = USUAL_ROOM.max(count.saturating_mul(2));
-        let matchmaker = Matchmaker::start(Legacy::On, room).await?;
+        let matchmaker = Matchmaker::start_on(redis, Legacy::On, room).await?;
         let empty = resident_bytes(matchmaker.process.pid())?;
         let mut crowd = Crowd::open(matchmaker.address, count)?;
         let started = Instant::now();

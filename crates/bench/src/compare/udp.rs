@@ -11,7 +11,7 @@ use serde::Serialize;
 use crate::cli::length;
 use crate::figures::{milliseconds, thousands};
 use crate::report::{Bar, Chart, Circumstances, Report, Table};
-use crate::servers::{self, ServerProcess};
+use crate::servers::{self, Redis, ServerProcess};
 use crate::udp::addresses::MANY;
 use crate::udp::{Load, Mode};
 
@@ -23,6 +23,7 @@ const EXAMPLES: &str = "\
 Examples:
   bench compare udp
   bench compare udp --registrations 1000000
+  bench compare udp --nodes
   bench compare udp --pairs 200 --report docs/benchmarks";
 
 /// Measure the matchmaker against the bare limit
@@ -31,7 +32,7 @@ Examples:
 /// program, without limits for legacy peers and filled with live registrations. Registrations and connects are
 /// measured in a closed loop of pairs of peers, each peer on an address of its own, and so are keepalives of version 2
 /// and first registers of an id, with a signature. Every answer is checked; an answer that is not there after a
-/// second is lost.
+/// second is lost. With `--nodes` a matchmaker that meets others over a Redis, one of its own, is measured as well.
 ///
 /// The table shows the median over the rounds: answers a second, CPU time of the server process an answer, and both
 /// as a ratio to the bare limit in the same round.
@@ -50,7 +51,10 @@ pub(crate) struct CompareUdpArgs {
     /// Pairs of peers, each with one exchange on the way
     #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u16).range(1..=10_000))]
     pairs: u16,
-    /// Write DATE-udp.md, .json and .svg into this directory
+    /// Also measure a matchmaker that meets others over a Redis
+    #[arg(long)]
+    nodes: bool,
+    /// Write DATE-udp.md, .json and .svg into this directory; with --nodes, DATE-udp-nodes
     #[arg(long, value_name = "DIR")]
     report: Option<PathBuf>,
 }
@@ -58,9 +62,13 @@ pub(crate) struct CompareUdpArgs {
 /// Before each measurement the same load runs for so long and is forgotten.
 const WARM_UP: Duration = Duration::from_secs(1);
 
+/// How long a Redis may take to end.
+const REDIS_LIMIT: Duration = Duration::from_secs(30);
+
 const BARE: &str = "bare echo";
 const OURS: &str = "matchmaker";
-const SERVERS: [&str; 2] = [BARE, OURS];
+const NODE: &str = "matchmaker, a node";
+const SERVERS: [&str; 3] = [BARE, OURS, NODE];
 
 const ECHO: &str = "fixed answer";
 const REGISTER: &str = "register";
@@ -90,8 +98,11 @@ pub(crate) async fn run(args: &CompareUdpArgs) -> anyhow::Result<()> {
     let mut samples = Vec::new();
     for round in 1..=args.rounds {
         // The other one is the first in every second round, so that none always has the cooler machine.
-        let order = if round % 2 == 1 { [BARE, OURS] } else { [OURS, BARE] };
-        for name in order {
+        let mut order = SERVERS.to_vec();
+        if round % 2 == 0 {
+            order.reverse();
+        }
+        for name in order.into_iter().filter(|name| args.nodes || *name != NODE) {
             samples.extend(measure(name, round, args).await?);
         }
     }
@@ -109,7 +120,7 @@ pub(crate) async fn run(args: &CompareUdpArgs) -> anyhow::Result<()> {
             samples: &samples,
         };
         Report {
-            kind: "udp",
+            kind: if args.nodes { "udp-nodes" } else { "udp" },
             title: "The matchmaker against its limit",
             circumstances: &circumstances,
             body: &format!("{}\n{table}\n{NOTES}", method(args)),
@@ -129,11 +140,18 @@ async fn measure(name: &'static str, round: u16, args: &CompareUdpArgs) -> anyho
         (KEEPALIVE, Mode::V2Keepalive),
         (SIGNED, Mode::V2Signed),
     ];
-    if name == OURS {
-        let mut filled = Filled::start(args.registrations).await?;
+    if name != BARE {
+        let directory = tempfile::tempdir()?;
+        let redis = if name == NODE { Some(Redis::start(directory.path()).await?) } else { None };
+        let mut filled = Filled::start_on(redis.as_ref(), args.registrations).await?;
         let (process, address) = filled.server();
         let samples = run_loads(name, round, args, process, address, &ours).await?;
         filled.check().await?;
+        if let Some(redis) = redis {
+            anyhow::ensure!(filled.matchmaker.figure("matchmaker_node_linked").await? == 1, "it is a node");
+            drop(filled);
+            redis.terminate(REDIS_LIMIT).await?;
+        }
         return Ok(samples);
     }
     let (mut process, address) = servers::own("udp-echo", &[]).await?;
@@ -256,6 +274,8 @@ const NOTES: &str = "\
     **generator** is near 100 %, the one thread of the generator was the limit and the server could do more.\n\
     * How many datagrams the server finds at once, and so how far a batch reaches, depends on the load: with few \
     pairs every datagram costs a wake-up.\n\
+    * **matchmaker, a node** (with `--nodes`) meets others over a Redis of its own. Beside its answers it says there again and \
+    again whom it hears, which is in its CPU time; that of Redis is not.\n\
     * **original's CPU** is how many times as much CPU time the original server took for an answer, on another day \
     on a machine of the same kind. Take it as a magnitude.\n";
 

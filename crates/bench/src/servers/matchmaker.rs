@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use crate::http::connection::get;
 
-use super::{START_LIMIT, ServerProcess, program};
+use super::{Redis, START_LIMIT, ServerProcess, program};
 
 /// The matchmaker counts its registrations once a second.
 const COUNT_LIMIT: Duration = Duration::from_secs(10);
@@ -36,6 +36,15 @@ pub(crate) struct Matchmaker {
 impl Matchmaker {
     /// Starts one with room for so many registrations, and waits until it listens.
     pub(crate) async fn start(legacy: Legacy, max_clients: u32) -> anyhow::Result<Self> {
+        Self::start_on(None, legacy, max_clients).await
+    }
+
+    /// The same, with a Redis over which it meets others, where there is one.
+    pub(crate) async fn start_on(
+        redis: Option<&Redis>,
+        legacy: Legacy,
+        max_clients: u32,
+    ) -> anyhow::Result<Self> {
         let mut command = Command::new(program("matchmaker")?);
         let legacy = match legacy {
             Legacy::On => "on",
@@ -53,6 +62,9 @@ impl Matchmaker {
             .env("RUST_LOG", "info")
             // A `.env` file where the benchmark happens to be started is none of its business.
             .current_dir("/");
+        if let Some(redis) = redis {
+            command.env("REDIS_URL", redis.url()).env("MATCHMAKER_NODES", "on");
+        }
         let mut process = ServerProcess::start("matchmaker", &mut command)?;
         let address = process.listening("matchmaker", START_LIMIT).await?;
         let admin = process.listening("matchmaker-admin", START_LIMIT).await?;
