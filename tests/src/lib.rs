@@ -17,6 +17,7 @@
 pub mod binary;
 pub mod capture;
 pub mod chaos;
+pub mod cluster;
 pub mod commands;
 pub mod container;
 pub mod deadline;

@@ -12,6 +12,7 @@
 //! | `p2p:{p:OWNER}:files` | set | names that the peer published | [`Expiry::Index`] |
 //! | `p2p:{p:OWNER}:withheld` | set | those of them that are withheld from everybody | [`Expiry::Index`] |
 //! | `p2p:{p:OWNER}:strikes` | hash | field name (empty: all), value `N MS`: how often it was withheld, when last | [`Expiry::Strikes`] |
+//! | `p2p:{p:OWNER}:changing` | hash | field name, value `WHO UNTIL_MS`: who changes the mapping at this moment; on a Cluster only | [`Expiry::Change`] |
 //! | `p2p:{p:OWNER}:reports:NAME` | sorted set | member network that reported the file (no name: all), score time in ms | [`Expiry::Report`] |
 //! | `p2p:{r:ADDRESS}:hidden` | sorted set | member `OWNER` or `OWNER NAME` that this reporter does not see, score time in ms | [`Expiry::Report`] |
 //! | `p2p:{a:ADDRESS}:ids` | sorted set | member id that was at the address, score time in ms | [`Expiry::Index`] |
@@ -35,6 +36,12 @@ use crate::{FileName, NodeId, Owner, Peer};
 /// Shards of the two sets that span all peers and all files, so that no single key grows with the whole service.
 pub const SHARDS: u16 = 16;
 
+/// Slots of a Redis Cluster (Redis Cluster specification, "Key distribution model").
+pub const SLOTS: u16 = 16_384;
+
+/// For how long, in ms, one who changes a mapping on a Cluster keeps others off it: several times what the steps may take.
+pub const CHANGE_MS: u64 = 2_000;
+
 /// How long a key lives without being written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Expiry {
@@ -51,6 +58,8 @@ pub enum Expiry {
     Nodes,
     /// [`crate::limits::WITHHELD_WAIT_MAX_SECS`].
     Strikes,
+    /// [`CHANGE_MS`].
+    Change,
     /// Never; something else empties it.
     Never,
 }
@@ -88,6 +97,11 @@ pub fn peer_withheld(owner: Owner) -> String {
 /// How often a peer and its files were withheld.
 pub fn peer_strikes(owner: Owner) -> String {
     format!("p2p:{{p:{owner}}}:strikes")
+}
+
+/// Which mappings of a peer are being changed.
+pub fn peer_changing(owner: Owner) -> String {
+    format!("p2p:{{p:{owner}}}:changing")
 }
 
 /// Who reported a peer for one of its files, or for all.
@@ -193,6 +207,25 @@ pub mod original {
     }
 }
 
+/// The slot of a key: of its hash tag, the part between the first `{` and the first `}` after it, where that is not empty.
+pub fn slot(key: &[u8]) -> u16 {
+    let tag = key.iter().position(|byte| *byte == b'{').and_then(|open| {
+        let rest = key.get(open + 1..)?;
+        rest.get(..rest.iter().position(|byte| *byte == b'}')?).filter(|tag| !tag.is_empty())
+    });
+    crc16(tag.unwrap_or(key)) % SLOTS
+}
+
+/// CRC16-CCITT (XMODEM), as the Redis Cluster specification has it in its appendix.
+fn crc16(bytes: &[u8]) -> u16 {
+    const POLYNOMIAL: u16 = 0x1021;
+    bytes.iter().fold(0, |crc, byte| {
+        (0..8).fold(crc ^ u16::from(*byte) << 8, |crc, _| {
+            if crc & 0x8000 == 0 { crc << 1 } else { crc << 1 ^ POLYNOMIAL }
+        })
+    })
+}
+
 /// FNV-1a, 32 bits: stable between builds and machines, since all trackers of one Redis must agree on it.
 fn shard(bytes: &[u8]) -> u16 {
     let hash =
@@ -220,6 +253,7 @@ mod tests {
             (peer_files(id), Expiry::Index),
             (peer_withheld(owner), Expiry::Index),
             (peer_strikes(owner), Expiry::Strikes),
+            (peer_changing(owner), Expiry::Change),
             (peer_reports(owner, Some(&file)), Expiry::Report),
             (peer_reports(owner, None), Expiry::Report),
             (hidden(peer), Expiry::Report),
@@ -241,6 +275,7 @@ mod tests {
             "p2p:{p:PUAXw-hDiVqStwqnTRt-vJyYLM8uxJaMwM1V8Sr0Zgw}:files Index",
             "p2p:{p:203.0.113.5}:withheld Index",
             "p2p:{p:203.0.113.5}:strikes Strikes",
+            "p2p:{p:203.0.113.5}:changing Change",
             "p2p:{p:203.0.113.5}:reports:site/index.html Report",
             "p2p:{p:203.0.113.5}:reports: Report",
             "p2p:{r:203.0.113.5}:hidden Report",
@@ -261,6 +296,23 @@ mod tests {
         for name in ["a", "a}b", "{a}", "}", "a{b", "{}x"] {
             let file: FileName = name.parse().unwrap();
             assert_eq!(hash_tag(&file_withheld(&file)), hash_tag(&file_hashes(&file)), "{name:?}");
+        }
+    }
+
+    #[test]
+    fn slots_are_those_of_a_cluster() {
+        // The first is the check value of the specification, the others are what `CLUSTER KEYSLOT` says.
+        for (key, expected) in [
+            ("123456789", 12_739),
+            ("foo", 12_182),
+            ("{user1000}.following", 3_443),
+            ("{user1000}.followers", 3_443),
+            ("foo{}{bar}", 8_363),
+            ("foo{{bar}}zap", 4_015),
+            ("foo{bar}{zap}", 5_061),
+            ("{bar", 4_015),
+        ] {
+            assert_eq!(slot(key.as_bytes()), expected, "{key}");
         }
     }
 

@@ -1,8 +1,10 @@
 //! The registry in Redis: any number of trackers over one.
 //!
-//! `endpoint` knows where Redis is, `link` holds the connection, with `lanes` for each thread's own, and `scripts` has what must not be torn apart. `store`
-//! is the registry: `addresses`, `holders` and `listing` answer by what `read` and `online` find out, `write` and `reports` change, `sweep` clears up behind, `recount`
-//! sets the counts right and `original` takes over the original's data. The keys are those of `peer_core::keys`.
+//! `endpoint` knows where Redis is. `link` holds the `connection`, to one server or by `cluster` to many, which a `keeper` looks
+//! after, with `lanes` for each thread's own; `scripts` has what must not be torn apart. `store` is the registry: `addresses`,
+//! `holders` and `listing` answer by what `read` and `online` find out, `write` and `reports` change, `sweep` clears up behind, `recount` sets
+//! the counts right, `spread` does on a Cluster in steps what is one script else, and `original` takes over the original's data.
+//! The keys are those of `peer_core::keys`.
 //!
 //! What is asked for again and again is remembered for a moment, in tables of a fixed size: `recent` who was heard or is no
 //! peer, `presence` who lives and where, `hidden` who reported what, `hot` the peers of a file. A change that comes through
@@ -11,10 +13,14 @@
 
 mod addresses;
 mod batch;
+mod clock;
+mod cluster;
+mod connection;
 mod endpoint;
 mod hidden;
 mod holders;
 mod hot;
+mod keeper;
 mod lanes;
 mod leave;
 mod link;
@@ -29,6 +35,7 @@ mod recent;
 mod recount;
 mod reports;
 mod scripts;
+mod spread;
 mod store;
 mod sweep;
 mod ttl;

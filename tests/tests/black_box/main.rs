@@ -47,6 +47,7 @@ mod parameters;
 mod peerctl;
 mod peerctl_docs;
 mod redis_chaos;
+mod redis_cluster;
 mod redis_outage;
 mod redis_tls;
 mod settings;

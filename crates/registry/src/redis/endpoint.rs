@@ -8,6 +8,8 @@ use deadpool_redis::redis::{
     Client, ConnectionInfo, ErrorKind, IntoConnectionInfo as _, RedisError, RedisResult, TlsMode,
 };
 
+/// The port of a server of a Cluster that names none.
+const PORT: u16 = 6_379;
 /// The port of a Sentinel that names none.
 const SENTINEL_PORT: u16 = 26_379;
 /// Most servers that a URL names, in servers.
@@ -16,8 +18,8 @@ const SERVERS_MAX: usize = 64;
 const FIND_TIMEOUT: Duration = Duration::from_secs(2);
 
 const FORMS: &str = "a URL of one of these forms: redis://[user:password@]host[:port][/db], \
-    redis+sentinel://[user:password@]host[:port][,host[:port]…]/master[/db]; \
-    rediss and rediss+sentinel are the same over TLS";
+    redis+sentinel://[user:password@]host[:port][,host[:port]…]/master[/db], \
+    redis+cluster://[user:password@]host[:port][,host[:port]…]; rediss in place of redis is the same over TLS";
 
 /// What a `REDIS_URL` says. It may hold a password, so that neither it nor parts of it are ever printed.
 #[derive(Clone)]
@@ -26,6 +28,8 @@ pub(super) enum Endpoint {
     Single(ConnectionInfo),
     /// The master that Sentinels name.
     Sentinel(Sentinels),
+    /// A Cluster of which these servers are some.
+    Cluster(Vec<ConnectionInfo>),
 }
 
 /// Who knows where the master is.
@@ -45,13 +49,21 @@ impl Endpoint {
             "redis" | "rediss" => connection_info(url).map(Self::Single),
             "redis+sentinel" => Parts::split(rest, "redis")?.sentinels().map(Self::Sentinel),
             "rediss+sentinel" => Parts::split(rest, "rediss")?.sentinels().map(Self::Sentinel),
+            "redis+cluster" => Parts::split(rest, "redis")?.cluster().map(Self::Cluster),
+            "rediss+cluster" => Parts::split(rest, "rediss")?.cluster().map(Self::Cluster),
             _ => Err(FORMS.to_owned()),
         }
     }
 
-    /// What finds the server that is to be written to, again and again.
+    /// What finds the server that is to be written to, again and again. A Cluster has none.
     pub(super) fn finder(&self) -> RedisResult<Finder> {
         Ok(match self {
+            Self::Cluster(_) => {
+                return Err(RedisError::from((
+                    ErrorKind::InvalidClientConfig,
+                    "a Cluster has no one master",
+                )));
+            }
             Self::Single(info) => Finder::Fixed(Client::open(info.clone())?),
             Self::Sentinel(Sentinels { servers, master, nodes }) => Finder::Sentinel {
                 sentinel: Box::new(Sentinel::build(servers.clone())?),
@@ -147,6 +159,16 @@ impl<'a> Parts<'a> {
         self.hosts.iter().enumerate().map(server).collect()
     }
 
+    fn cluster(&self) -> Result<Vec<ConnectionInfo>, String> {
+        if !matches!(self.path[..], [] | ["0"]) {
+            return Err("nothing behind the servers of a Cluster: it has one database".to_owned());
+        }
+        if !self.options.is_empty() {
+            return Err("no options for a Cluster".to_owned());
+        }
+        self.servers(&self.user, PORT, "")
+    }
+
     fn sentinels(&self) -> Result<Sentinels, String> {
         let (master, db) = match self.path[..] {
             [master] => (master, "0"),
@@ -224,6 +246,15 @@ mod tests {
     }
 
     #[test]
+    fn servers_of_a_cluster_are_read() {
+        let Ok(Endpoint::Cluster(servers)) = Endpoint::parse("rediss+cluster://:pass@a:1,[::1],c/0") else {
+            panic!("a Cluster")
+        };
+        assert_eq!(addresses(&servers), ["a:1", "::1:6379", "c:6379"]);
+        assert!(servers.iter().all(|server| server.redis_settings().password() == Some("pass")));
+    }
+
+    #[test]
     fn what_is_wrong_with_a_url_is_said_without_its_secrets() {
         for (url, said) in [
             ("127.0.0.1:6379", "one of these forms"),
@@ -239,6 +270,9 @@ mod tests {
             ("redis+sentinel://u:s3cret@h/a?timeout=s3cret", "no options but"),
             ("redis+sentinel://h/a?sentinel_password=s3cret@b", "percent-encoded"),
             ("redis+sentinel://u:s3cret@h/a#insecure", "without a #"),
+            ("redis+cluster://u:s3cret@h:1/1", "one database"),
+            ("redis+cluster://u:s3cret@h:1?a=s3cret", "no options"),
+            ("rediss+cluster://u:s3cret@", "number 1 of the servers"),
         ] {
             let error = Endpoint::parse(url).err().unwrap_or_else(|| panic!("{url} was taken"));
             assert!(error.contains(said), "{url}: {error}");

@@ -62,6 +62,7 @@ impl Lanes {
     /// all until it is there. Those beside an older main connection are replaced.
     pub(super) fn of_this_thread(&self, main: &Main) -> Option<MultiplexedConnection> {
         let generation = main.generation;
+        let client = main.client.as_ref()?;
         let handle = Handle::try_current().ok()?;
         if handle.runtime_flavor() != RuntimeFlavor::CurrentThread {
             return None;
@@ -85,7 +86,7 @@ impl Lanes {
                 waiting: VecDeque::new(),
                 writers: 0,
             });
-            handle.spawn(open(main.client.clone(), self.config.clone(), owner, generation, runtime));
+            handle.spawn(open(client.clone(), self.config.clone(), owner, generation, runtime));
             None
         })
     }

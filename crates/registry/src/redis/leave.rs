@@ -15,7 +15,9 @@ const FORGET_BATCH: usize = 100;
 impl RedisRegistry {
     pub(super) async fn leave(&self, owner: Owner) -> Result<(), RegistryError> {
         let mut die = pipe();
-        die.atomic();
+        if !self.link.is_cluster() {
+            die.atomic();
+        }
         // Dead from here on, for all readers; what follows only clears up, and the sweep does it when we are cut off.
         die.del(keys::peer_seen(owner)).ignore();
         die.cmd("ZADD").arg(keys::due_of(owner)).arg("XX").arg(0).arg(owner.to_string()).ignore();
@@ -28,6 +30,9 @@ impl RedisRegistry {
     /// Drops all mappings of a peer that is dead. Stops by itself when the peer comes back to life. What is cut off on
     /// the way can be done again: a name leaves the peer's index after its mapping is gone.
     pub(super) async fn forget(&self, owner: Owner) -> Result<usize, RegistryError> {
+        if self.link.is_cluster() {
+            return self.forget_spread(owner, FORGET_BATCH).await;
+        }
         let scripts = self.link.scripts();
         let (seen, files) = (keys::peer_seen(owner), keys::peer_files(owner));
         let (withheld, mappings) = (keys::peer_withheld(owner), keys::mappings_of(owner));

@@ -9,6 +9,7 @@ use super::RedisRegistry;
 use super::holders::{Claim, read_total};
 use super::read::{ask_draw, owners};
 use super::scripts::call;
+use super::spread;
 use crate::{Entry, FilePage, FilesQuery, ListedFile, Publisher, Record, RegistryError};
 
 /// Peers of a file that the listing looks at to find a living one, in peers; more where all of the first are dead.
@@ -117,6 +118,12 @@ impl RedisRegistry {
 
     /// Takes files that lost their last peer out of the listing.
     pub(super) async fn unlist(&self, files: impl Iterator<Item = &FileName>) -> Result<(), RegistryError> {
+        if self.link.is_cluster() {
+            let mut connection = self.link.main()?.connection;
+            return spread::unlist(&mut connection, files)
+                .await
+                .map_err(|error| self.link.unavailable(&error));
+        }
         let mut unlist = pipe();
         for file in files {
             let keys = [keys::names_of(file), keys::file_hashes(file), keys::file_withheld(file)];

@@ -48,6 +48,14 @@ impl NodeMessages {
 }
 
 impl NodesConnection {
+    /// Says what is wrong with a URL, without naming it. A Cluster is none for this.
+    pub fn check_url(url: &str) -> Result<(), String> {
+        match Endpoint::parse(url)? {
+            Endpoint::Cluster(_) => Err("a Redis that is no Cluster, for matchmakers that meet".to_owned()),
+            _ => Ok(()),
+        }
+    }
+
     /// Connects, and listens to the channel of `node`. Peers of the tracker live for `peer_ttl_secs`; 0 is for ever.
     pub async fn open(
         url: &str,

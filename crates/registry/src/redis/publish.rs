@@ -2,13 +2,14 @@
 
 use deadpool_redis::redis::Pipeline;
 use hashbrown::HashSet;
-use peer_core::Owner;
 use peer_core::keys::{self, Expiry};
 use peer_core::limits::WITHHELD_WAIT_SECS;
+use peer_core::{FileName, Owner};
 
 use super::RedisRegistry;
 use super::holders::claim;
 use super::scripts::{Scripts, call};
+use super::spread::Patience;
 use super::ttl::Ttls;
 use super::write::Ttl;
 use crate::{Bounds, Entry, Publisher, Record, RegistryError, Verdict};
@@ -32,6 +33,19 @@ pub(super) struct Rules {
     pub(super) bounds: Bounds,
 }
 
+impl Rules {
+    /// The arguments that all scripts begin with that publish.
+    fn put_into(self, pipe: &mut Pipeline) {
+        let Self { ttls, bounds } = self;
+        pipe.arg(ttls.of(Expiry::Peer))
+            .arg(ttls.of(Expiry::Index))
+            .arg(bounds.files_per_peer)
+            .arg(bounds.peers_per_file)
+            .arg(WITHHELD_WAIT_SECS * 1_000)
+            .arg(ttls.of(Expiry::Strikes));
+    }
+}
+
 /// One mapping to be written.
 #[derive(Debug, Clone)]
 pub(super) struct Publish {
@@ -49,6 +63,61 @@ impl Publish {
 
     fn take_over(Record { publisher, last_seen_ms, entry }: &Record) -> Self {
         Self { publisher: *publisher, entry: entry.clone(), seen_ms: (*last_seen_ms).max(1) }
+    }
+
+    pub(super) fn owner(&self) -> Owner {
+        self.publisher.owner
+    }
+
+    pub(super) fn file(&self) -> &FileName {
+        &self.entry.file
+    }
+
+    /// How long the peer lives from `now_ms` on, in ms; 0 is for ever.
+    pub(super) fn life_ms(&self, rules: Rules, now_ms: u64) -> u64 {
+        let life_ms = rules.ttls.life_ms(self.publisher.ttl_secs.map(|secs| u64::from(secs) * 1_000));
+        if self.seen_ms == 0 || life_ms == 0 {
+            return life_ms;
+        }
+        life_ms.saturating_sub(now_ms.saturating_sub(self.seen_ms)).max(1)
+    }
+
+    /// Puts the peer's part of the writing of its files into a pipeline, on a Cluster.
+    pub(super) fn write_peer<'a>(
+        publishes: impl Iterator<Item = &'a Self>,
+        pipe: &mut Pipeline,
+        scripts: &Scripts,
+        rules: Rules,
+        owner: Owner,
+        who: &str,
+    ) {
+        let keys = [
+            keys::peer_seen(owner),
+            keys::peer_files(owner),
+            keys::peer_withheld(owner),
+            keys::peer_strikes(owner),
+            keys::peer_changing(owner),
+        ];
+        call(pipe, &scripts.publish_peer, &keys.each_ref().map(String::as_str));
+        rules.put_into(pipe);
+        pipe.arg(who).arg(keys::CHANGE_MS);
+        for Self { publisher, entry, seen_ms } in publishes {
+            pipe.arg(entry.file.as_str())
+                .arg(asked(publisher))
+                .arg(address(publisher))
+                .arg(port(publisher))
+                .arg(seen_ms);
+        }
+    }
+
+    /// Puts the file's part into a pipeline, on a Cluster; with what the peer's part said: whether the file is new to the peer, whether
+    /// it was struck, whether the peer is kept as it is, and the wait of the file in ms.
+    pub(super) fn write_file(&self, pipe: &mut Pipeline, scripts: &Scripts, rules: Rules, said: [i64; 4]) {
+        let Self { publisher, entry, .. } = self;
+        let keys = [keys::file_hashes(&entry.file), keys::file_withheld(&entry.file)];
+        call(pipe, &scripts.publish_file, &keys.each_ref().map(String::as_str));
+        rules.put_into(pipe);
+        pipe.arg(publisher.owner.to_string()).arg(claim(&entry.hash, entry.size)).arg(&said);
     }
 
     fn keys(&self) -> [String; 9] {
@@ -76,15 +145,18 @@ pub(super) struct Written {
 }
 
 impl Written {
+    /// From the numbers of a script.
+    pub(super) fn new(code: i64, wait_ms: i64, changed: i64) -> Self {
+        Self { code, wait_ms, changed: changed == 1 }
+    }
+
     /// The answers to the calls of a pipeline, one after the other.
     pub(super) fn read(answers: &[Vec<i64>]) -> Vec<Self> {
         let numbers: Vec<i64> = answers.concat();
         numbers
             .chunks_exact(ANSWER_NUMBERS)
             .filter_map(|numbers| match numbers {
-                [code, wait_ms, changed] => {
-                    Some(Self { code: *code, wait_ms: *wait_ms, changed: *changed == 1 })
-                }
+                [code, wait_ms, changed] => Some(Self::new(*code, *wait_ms, *changed)),
                 _ => None,
             })
             .collect()
@@ -93,6 +165,11 @@ impl Written {
     /// Nothing was done: the peer has to be forgotten first.
     fn has_former_life(self) -> bool {
         self.code == 0
+    }
+
+    /// Nothing was done: another one changes the mapping just now.
+    fn is_busy(self) -> bool {
+        self.code == -4
     }
 
     /// `None` where the peer of a record is dead.
@@ -109,17 +186,11 @@ impl Written {
 
 /// Puts the writing of `batch` into a pipeline.
 pub(super) fn write(pipe: &mut Pipeline, scripts: &Scripts, rules: Rules, batch: &[Publish]) {
-    let Rules { ttls, bounds } = rules;
     for batch in batch.chunks(CALL_BATCH) {
         let keys: Vec<[String; 9]> = batch.iter().map(Publish::keys).collect();
         let keys: Vec<&str> = keys.iter().flatten().map(String::as_str).collect();
-        call(pipe, &scripts.publish, &keys)
-            .arg(ttls.of(Expiry::Peer))
-            .arg(ttls.of(Expiry::Index))
-            .arg(bounds.files_per_peer)
-            .arg(bounds.peers_per_file)
-            .arg(WITHHELD_WAIT_SECS * 1_000)
-            .arg(ttls.of(Expiry::Strikes));
+        call(pipe, &scripts.publish, &keys);
+        rules.put_into(pipe);
         for Publish { publisher, entry, seen_ms } in batch {
             pipe.arg(publisher.owner.to_string())
                 .arg(entry.file.as_str())
@@ -199,11 +270,25 @@ impl RedisRegistry {
 
     /// Writes mappings, again where a peer had died and had to be forgotten first.
     async fn written(&self, batch: &[Publish]) -> Result<Vec<Written>, RegistryError> {
-        for _ in 0..TRIES {
-            let answers = match batch {
+        let patience = Patience::new();
+        let mut changed = vec![false; batch.len()];
+        let mut tries = 0;
+        while tries < TRIES {
+            let mut answers = match batch {
+                _ if self.link.is_cluster() => self.write_spread(batch).await?,
                 [publish] => vec![self.link.publish(publish.clone()).await?],
                 _ => self.link.publish_all(batch).await?,
             };
+            // Others have to hear of it once, whichever try it was.
+            for (answer, changed) in answers.iter_mut().zip(&mut changed) {
+                *changed |= answer.changed;
+                answer.changed = *changed;
+            }
+            if answers.iter().any(|answer| answer.is_busy()) {
+                patience.wait().await?;
+                continue;
+            }
+            tries += 1;
             let former: HashSet<Owner> = answers
                 .iter()
                 .zip(batch)

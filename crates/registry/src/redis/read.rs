@@ -163,7 +163,9 @@ impl RedisRegistry {
             .filter(|(_, (_, presence))| presence.is_none())
             .map(|(place, (owner, _))| (place, *owner, self.presences.epoch(*owner)))
             .collect();
-        for chunk in unknown.chunks(MGET_KEYS) {
+        // One command for keys of many slots is for one Redis.
+        let at_once = if self.link.is_cluster() { 1 } else { MGET_KEYS };
+        for chunk in unknown.chunks(at_once) {
             pipe.mget(chunk.iter().map(|(_, owner, _)| keys::peer_seen(*owner)).collect::<Vec<_>>());
         }
         if online {
@@ -177,8 +179,8 @@ impl RedisRegistry {
         let mut answers: Vec<Value> = self.link.query(&pipe).await?;
         let heard = answers.split_off(answers.len().saturating_sub(if online { unknown.len() } else { 0 }));
         let mut heard = heard.iter();
-        let reads = answers.split_off(answers.len().saturating_sub(unknown.len().div_ceil(MGET_KEYS)));
-        for (chunk, answer) in unknown.chunks(MGET_KEYS).zip(reads) {
+        let reads = answers.split_off(answers.len().saturating_sub(unknown.len().div_ceil(at_once)));
+        for (chunk, answer) in unknown.chunks(at_once).zip(reads) {
             let Value::Array(values) = answer else { continue };
             for ((place, owner, epoch), value) in chunk.iter().zip(values) {
                 let online = heard.next().and_then(read_online);

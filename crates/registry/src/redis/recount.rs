@@ -4,18 +4,24 @@
 //! indexes that expired while no tracker ran. So each process counts anew once, one at a time, beside its requests; where
 //! names are left of files that nobody has any more, they go too, and so does what an earlier version kept of files.
 
-use deadpool_redis::redis::aio::MultiplexedConnection;
+use deadpool_redis::redis::aio::ConnectionLike;
 use deadpool_redis::redis::{self, RedisResult, pipe};
 use peer_core::{FileName, Owner, keys};
 
 use super::scripts::{Scripts, call};
+use super::spread;
 
 /// How long a process has for it, in ms: about a minute for 10,000,000 mappings.
 const LEASE_MS: u64 = 300_000;
 /// Members that are looked at in one round trip.
 const PAGE: usize = 500;
 
-pub(super) async fn run(connection: &mut MultiplexedConnection, scripts: &Scripts) -> RedisResult<()> {
+/// On a Cluster where `spread`.
+pub(super) async fn run<C: ConnectionLike>(
+    connection: &mut C,
+    scripts: &Scripts,
+    spread: bool,
+) -> RedisResult<()> {
     let lease: Option<String> = redis::cmd("SET")
         .arg(keys::recount())
         .arg(1)
@@ -29,12 +35,12 @@ pub(super) async fn run(connection: &mut MultiplexedConnection, scripts: &Script
     }
     for shard in 0..keys::SHARDS {
         count(connection, scripts, shard).await?;
-        unlist(connection, scripts, shard).await?;
+        unlist(connection, scripts, shard, spread).await?;
     }
     redis::cmd("DEL").arg(keys::recount()).exec_async(connection).await
 }
 
-async fn count(connection: &mut MultiplexedConnection, scripts: &Scripts, shard: u16) -> RedisResult<()> {
+async fn count<C: ConnectionLike>(connection: &mut C, scripts: &Scripts, shard: u16) -> RedisResult<()> {
     let counter = keys::mappings(shard);
     let before: Option<i64> = redis::cmd("GET").arg(&counter).query_async(connection).await?;
     let (mut cursor, mut found) = (0_u64, 0_u64);
@@ -58,15 +64,24 @@ async fn count(connection: &mut MultiplexedConnection, scripts: &Scripts, shard:
     set.exec_async(connection).await
 }
 
-async fn unlist(connection: &mut MultiplexedConnection, scripts: &Scripts, shard: u16) -> RedisResult<()> {
+async fn unlist<C: ConnectionLike>(
+    connection: &mut C,
+    scripts: &Scripts,
+    shard: u16,
+    spread: bool,
+) -> RedisResult<()> {
     let mut cursor = 0_u64;
     loop {
         let members: Vec<String>;
         (cursor, members) = scan(connection, &keys::names(shard), cursor).await?;
+        let files: Vec<FileName> = members.iter().filter_map(|member| member.parse().ok()).collect();
+        if spread {
+            spread::unlist(connection, files.iter()).await?;
+        }
         let mut unlist = pipe();
-        for file in members.iter().filter_map(|member| member.parse::<FileName>().ok()) {
-            unlist.unlink(keys::earlier_file_peers(&file)).ignore();
-            let keys = [keys::names_of(&file), keys::file_hashes(&file), keys::file_withheld(&file)];
+        for file in files.iter().filter(|_| !spread) {
+            unlist.unlink(keys::earlier_file_peers(file)).ignore();
+            let keys = [keys::names_of(file), keys::file_hashes(file), keys::file_withheld(file)];
             call(&mut unlist, &scripts.unlist, &keys.each_ref().map(String::as_str))
                 .arg(file.as_str())
                 .ignore();
@@ -81,8 +96,8 @@ async fn unlist(connection: &mut MultiplexedConnection, scripts: &Scripts, shard
 }
 
 /// Some members of a sorted set, and where to go on; 0 at the end.
-async fn scan(
-    connection: &mut MultiplexedConnection,
+async fn scan<C: ConnectionLike>(
+    connection: &mut C,
     key: &str,
     cursor: u64,
 ) -> RedisResult<(u64, Vec<String>)> {

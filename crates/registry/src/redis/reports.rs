@@ -45,8 +45,11 @@ impl RedisRegistry {
             file.map_or_else(|| seen.clone(), keys::file_hashes),
             file.map_or(seen, keys::file_withheld),
         ];
+        let keys = keys.each_ref().map(String::as_str);
+        let keys_of_peer = keys.split_last_chunk::<2>().map_or(&keys[..], |(of_peer, _)| of_peer);
         let mut count = pipe();
-        call(&mut count, &self.link.scripts().report, &keys.each_ref().map(String::as_str))
+        let used = if self.link.is_cluster() { keys_of_peer } else { &keys[..] };
+        call(&mut count, &self.link.scripts().report, used)
             .arg(owner.to_string())
             .arg(file.map_or("", FileName::as_str))
             .arg(format!("{:x}", Network::of_organisation(report.reporter).to_bits()))
@@ -62,6 +65,9 @@ impl RedisRegistry {
             .ignore();
         let counted: Result<(i64,), RegistryError> = self.link.query(&count).await;
         self.presences.renew(reporter);
+        if let (true, Ok((2,)), Some(file)) = (self.link.is_cluster(), &counted, file) {
+            self.withhold_spread(owner, file).await?;
+        }
         match file {
             Some(file) => self.hot.changed(file),
             None => self.changed(owner),

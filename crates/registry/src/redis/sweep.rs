@@ -10,6 +10,7 @@ use peer_core::{FileName, Owner};
 
 use super::RedisRegistry;
 use super::scripts::call;
+use super::spread::{lease, list_into};
 use crate::{RegistryError, Swept};
 
 /// How long a tracker has for the peers that it took, in ms.
@@ -27,7 +28,7 @@ impl RedisRegistry {
         }
         let mut take = pipe();
         for shard in 0..keys::SHARDS {
-            call(&mut take, &self.link.scripts().due, &[&keys::due(shard)]).arg(LEASE_MS).arg(TAKE);
+            call(&mut take, &self.link.scripts().due, &[&keys::due(shard)]).arg(lease(LEASE_MS)).arg(TAKE);
         }
         let shards: Vec<Vec<String>> = self.link.query(&take).await?;
         for due in shards {
@@ -71,6 +72,10 @@ impl RedisRegistry {
     /// Clears up behind a dead peer, and has it looked at no more when that is done. Gives how many mappings went.
     pub(super) async fn bury(&self, owner: Owner) -> Result<usize, RegistryError> {
         let forgotten = self.forget(owner).await?;
+        if self.link.is_cluster() {
+            self.undue_spread(owner).await?;
+            return Ok(forgotten);
+        }
         let keys = [keys::due_of(owner), keys::peer_files(owner)];
         let mut undue = pipe();
         // It stays when it published meanwhile.
@@ -98,6 +103,10 @@ impl RedisRegistry {
             for file in names.iter().filter_map(|name| name.parse::<FileName>().ok()) {
                 for key in [keys::file_hashes(&file), keys::file_withheld(&file)] {
                     self.expire_into(&mut renew, &key);
+                }
+                if self.link.is_cluster() {
+                    // A publish that was cut off may not have come to it.
+                    list_into(&mut renew, &file);
                 }
             }
             if !renew.is_empty() {

@@ -1,4 +1,4 @@
-use peer_core::keys::Expiry;
+use peer_core::keys::{CHANGE_MS, Expiry};
 use peer_core::limits::{HOME_MS, NODE_MS, REPORT_SECS, WITHHELD_WAIT_MAX_SECS};
 
 use crate::PeerTtl;
@@ -28,6 +28,7 @@ impl Ttls {
             Expiry::Peer => peer_ms,
             Expiry::Index | Expiry::Never => 0,
             Expiry::Report => REPORT_SECS * 1_000,
+            Expiry::Change => CHANGE_MS,
             Expiry::Home => HOME_MS,
             Expiry::Nodes => 10 * NODE_MS,
             Expiry::Strikes => WITHHELD_WAIT_MAX_SECS * 1_000,

@@ -58,8 +58,11 @@ impl RedisRegistry {
 
     pub(super) async fn remove(&self, owner: Owner, files: &[FileName]) -> Result<(), RegistryError> {
         for batch in files.chunks(REMOVE_BATCH) {
+            if self.link.is_cluster() {
+                self.remove_spread(owner, batch).await?;
+            }
             let mut remove = pipe();
-            for file in batch {
+            for file in batch.iter().filter(|_| !self.link.is_cluster()) {
                 let keys = [
                     keys::peer_files(owner),
                     keys::peer_withheld(owner),
@@ -122,6 +125,9 @@ impl RedisRegistry {
     async fn restore(&self, owner: Owner, files: &[FileName]) -> Result<(), RegistryError> {
         if files.is_empty() {
             return Ok(());
+        }
+        if self.link.is_cluster() {
+            return self.restore_spread(owner, files).await;
         }
         let mut restore = pipe();
         for file in files {

@@ -1,10 +1,11 @@
 //! Peers that publish while a server dies, and what became of that.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use registry::{Publisher, Registry, Verdict};
+use registry::{Publisher, Registry, RegistryError, Verdict};
 use tokio::task::JoinSet;
 
 use crate::store::{Store, entry, eventually, legacy, peer, set};
@@ -24,7 +25,7 @@ pub(crate) struct Load {
 #[derive(Default)]
 pub(crate) struct Log {
     acknowledged: Vec<(Instant, Publisher, String)>,
-    failed: Vec<Instant>,
+    failed: Vec<(Instant, RegistryError)>,
 }
 
 impl Load {
@@ -57,19 +58,21 @@ impl Log {
     /// Says how many failed, and for how long.
     #[expect(clippy::print_stderr, reason = "it is a measurement, and no test fails by it")]
     pub(crate) fn report(&self, what: &str) {
-        let window = match (self.failed.iter().min(), self.failed.iter().max()) {
-            (Some(first), Some(last)) => *last - *first,
-            _ => Duration::ZERO,
-        };
+        let times = || self.failed.iter().map(|(at, _)| *at);
+        let window = times().max().zip(times().min()).map_or(Duration::ZERO, |(last, first)| last - first);
+        let mut reasons: BTreeMap<String, usize> = BTreeMap::new();
+        for (_, error) in &self.failed {
+            *reasons.entry(error.to_string()).or_default() += 1;
+        }
         let (acknowledged, failed) = (self.acknowledged.len(), self.failed.len());
         eprintln!(
-            "{what}: {acknowledged} acknowledged, {failed} failed, the last {window:?} after the first"
+            "{what}: {acknowledged} acknowledged, {failed} failed, the last {window:?} after the first: {reasons:?}"
         );
     }
 
     /// Asks for each mapping that was acknowledged a second before `crash`, or after it was over.
     pub(crate) async fn check(&self, store: &Store, crash: Instant) {
-        let over = self.failed.iter().max().copied().unwrap_or(crash);
+        let over = self.failed.iter().map(|(at, _)| *at).max().unwrap_or(crash);
         let mut checked = 0;
         for (at, publisher, file) in &self.acknowledged {
             if *at + MAY_BE_LOST < crash || *at > over {
@@ -94,13 +97,16 @@ async fn publish(registry: Arc<dyn Registry>, stop: Arc<AtomicBool>, number: u8)
     while !stop.load(Ordering::Relaxed) {
         let file = format!("site/{number}/{round}");
         round += 1;
-        if let Ok(verdicts) = registry.publish(&me, &[entry(&file, "abc")]).await {
-            assert_eq!(verdicts, [Verdict::Listed]);
-            log.acknowledged.push((Instant::now(), me, file));
-            tokio::time::sleep(Duration::from_millis(2)).await;
-        } else {
-            log.failed.push(Instant::now());
-            tokio::time::sleep(Duration::from_millis(20)).await;
+        match registry.publish(&me, &[entry(&file, "abc")]).await {
+            Ok(verdicts) => {
+                assert_eq!(verdicts, [Verdict::Listed]);
+                log.acknowledged.push((Instant::now(), me, file));
+                tokio::time::sleep(Duration::from_millis(2)).await;
+            }
+            Err(error) => {
+                log.failed.push((Instant::now(), error));
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
         }
     }
     log

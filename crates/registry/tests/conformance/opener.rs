@@ -22,6 +22,12 @@ macro_rules! promises {
                 super::$promise(crate::opener::Opener::Redis).await;
             })*
         }
+        mod cluster {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $promise() {
+                super::$promise(crate::opener::Opener::Cluster).await;
+            })*
+        }
         mod sentinel {
             $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn $promise() {
@@ -38,6 +44,7 @@ pub(crate) use promises;
 pub(crate) enum Opener {
     Embedded,
     Redis,
+    Cluster,
     Sentinel,
 }
 
@@ -55,6 +62,7 @@ impl Opener {
         match self {
             Self::Embedded => Home::embedded(),
             Self::Redis => Home::redis(),
+            Self::Cluster => Home::cluster(),
             Self::Sentinel => Home::sentinel(),
         }
     }

@@ -13,9 +13,9 @@ use crate::redis_only::{at, entry, id, keys, report, report_thrice, server, stat
 use crate::store::{Home, Store, eventually, peer, set};
 
 /// Another tracker on the same Redis.
-async fn another(store: &Store, ttl_secs: u64) -> Arc<dyn Registry> {
+pub(crate) async fn another(store: &Store, ttl_secs: u64) -> Arc<dyn Registry> {
     let other =
-        RedisRegistry::open(&server(store).url(), PeerTtl::from_secs(ttl_secs), Bounds::default()).unwrap();
+        RedisRegistry::open(&store.home.url(), PeerTtl::from_secs(ttl_secs), Bounds::default()).unwrap();
     let other: Arc<dyn Registry> = Arc::new(other);
     eventually("ready", || async { other.ready().is_ok() }).await;
     other
@@ -43,8 +43,18 @@ async fn two_trackers_on_one_redis_agree_and_share_the_sweep() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_trackers_under_load_agree_in_the_end() {
-    let store = Arc::new(Store::redis(60).await);
-    let trackers = [Arc::clone(&store.registry), another(&store, 60).await];
+    let store = Store::redis(60).await;
+    under_load_they_agree_in_the_end(&store).await;
+    assert_eq!(keys(server(&store)), [""; 0]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_trackers_under_load_agree_in_the_end_on_a_cluster() {
+    under_load_they_agree_in_the_end(&Store::open(Home::cluster(), 60).await).await;
+}
+
+async fn under_load_they_agree_in_the_end(store: &Store) {
+    let trackers = [Arc::clone(&store.registry), another(store, 60).await];
     let mut tasks = tokio::task::JoinSet::new();
     for (worker, tracker) in trackers.iter().cycle().take(8).cloned().enumerate() {
         tasks.spawn(async move {
@@ -85,13 +95,12 @@ async fn two_trackers_under_load_agree_in_the_end() {
         mappings += u64::try_from(owners.len()).unwrap();
         files += u64::from(!owners.is_empty());
     }
-    let stats = stats(&store).await;
+    let stats = stats(store).await;
     assert_eq!((stats.mappings, stats.files), (mappings, files));
     for number in 0..4 {
         store.remove_peer(&format!("203.0.113.{number}")).await;
     }
     assert_eq!(store.registry.stats().await.unwrap(), Stats::default());
-    assert_eq!(keys(server(&store)), [""; 0]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use black_box::cluster::RedisCluster;
 use black_box::redis::RedisServer;
 use black_box::sentinel::SentinelSetup;
 use peer_core::{FileName, Owner, Peer, PeerId};
@@ -24,6 +25,7 @@ pub(crate) enum Home {
     Embedded(TempDir),
     Redis(RedisServer),
     Sentinel(SentinelSetup),
+    Cluster(RedisCluster),
 }
 
 impl Home {
@@ -35,8 +37,22 @@ impl Home {
         Self::Redis(RedisServer::start_new())
     }
 
+    pub(crate) fn cluster() -> Self {
+        Self::Cluster(RedisCluster::start_new())
+    }
+
     pub(crate) fn sentinel() -> Self {
         Self::Sentinel(SentinelSetup::start_alone())
+    }
+
+    /// The `REDIS_URL`.
+    pub(crate) fn url(&self) -> String {
+        match self {
+            Self::Embedded(_) => panic!("an embedded store has no URL"),
+            Self::Redis(server) => server.url(),
+            Self::Cluster(cluster) => cluster.url(),
+            Self::Sentinel(setup) => setup.url(),
+        }
     }
 }
 
@@ -66,8 +82,7 @@ impl Store {
             Home::Embedded(dir) => {
                 Arc::new(EmbeddedRegistry::open(dir.path(), ttl, bounds).expect("a store"))
             }
-            Home::Redis(server) => redis(&server.url(), ttl, bounds),
-            Home::Sentinel(setup) => redis(&setup.url(), ttl, bounds),
+            home => Arc::new(RedisRegistry::open(&home.url(), ttl, bounds).expect("a store")),
         };
         let store = Self { registry, home };
         eventually("ready", || async { store.registry.ready().is_ok() }).await;
@@ -208,10 +223,6 @@ impl Store {
             }
         }
     }
-}
-
-fn redis(url: &str, ttl: PeerTtl, bounds: Bounds) -> Arc<dyn Registry> {
-    Arc::new(RedisRegistry::open(url, ttl, bounds).expect("a store"))
 }
 
 pub(crate) fn peer(text: &str) -> Peer {

@@ -46,8 +46,9 @@ pub static REDIS_URL: Setting = Setting {
     name: "REDIS_URL",
     default: "",
     secret: true,
-    meaning: "Redis that keeps the tracker's data: redis://[user:password@]host[:port][/db], or behind Sentinels \
-              redis+sentinel://[user:password@]host[:port],host[:port]/master[/db]; rediss:// and rediss+sentinel:// with TLS. \
+    meaning: "Redis that keeps the tracker's data: redis://[user:password@]host[:port][/db], behind Sentinels \
+              redis+sentinel://[user:password@]host[:port],host[:port]/master[/db], a Cluster \
+              redis+cluster://[user:password@]host[:port],host[:port]; rediss in place of redis with TLS. \
               Not set, the embedded store in DATA_DIR keeps them.",
 };
 /// `DATA_DIR`

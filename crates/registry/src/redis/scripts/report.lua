@@ -1,16 +1,16 @@
 -- A report against a peer, for one of its files or for all.
--- KEYS: the peer's seen, files, withheld, strikes, the reports against it for the file; the file's hashes, withheld (any of
--- these where there is no file). A Cluster has them in two slots: peer, file.
+-- KEYS: the peer's seen, files, withheld, strikes, the reports against it for the file. On one Redis, where there is a file, also
+-- the file's hashes, withheld; a Cluster has these in another slot, and moves the claim in a step of its own.
 -- ARGV: 1 owner, 2 file (empty: all), 3 network of the reporter, 4 whether it is decisive (1), 5 how long a report counts in
 -- ms, 6 how many networks it takes, 7 index TTL in ms (0: none), 8 when strikes are forgotten in ms, 9 most strikes.
--- Gives 0 when there is no such thing to report, 1 when it was noted, 2 when it is withheld from now on.
+-- Gives 0 when there is no such thing to report, 1 when it was noted, 2 when it is withheld.
 local seen, file = redis.call('GET', KEYS[1]), ARGV[2]
 if not seen or file ~= '' and redis.call('SISMEMBER', KEYS[2], file) == 0 then
   return 0
 end
 local ms, _, asked, address, port, flags = split(seen)
 if file == '' and flags == 'w' or file ~= '' and redis.call('SISMEMBER', KEYS[3], file) == 1 then
-  return 1
+  return 2
 end
 local now_ms = math.floor(now_us() / 1000)
 redis.call('ZREMRANGEBYSCORE', KEYS[5], '-inf', text(now_ms - ARGV[5]))
@@ -32,7 +32,7 @@ if file == '' then
 else
   redis.call('SADD', KEYS[3], file)
   renew(KEYS[3], ARGV[7])
-  local claim = redis.call('HGET', KEYS[6], ARGV[1])
+  local claim = KEYS[6] and redis.call('HGET', KEYS[6], ARGV[1])
   if claim then
     redis.call('HDEL', KEYS[6], ARGV[1])
     redis.call('HSET', KEYS[7], ARGV[1], claim)
