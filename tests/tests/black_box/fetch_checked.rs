@@ -136,7 +136,7 @@ fn free_port() -> u16 {
 #[test]
 fn a_peer_without_an_id_is_known_to_the_tracker_by_its_public_address() {
     let Some(lab) = Lab::open() else { return };
-    let server = Programs::start(&lab, &[Binary::Standalone]);
+    let server = Programs::start(&lab, &[Binary::Tracker, Binary::Matchmaker]);
     let [owner, reader] = [(); 2].map(|()| lab.household(RouterKind::HomeRouter));
     let [owner_at, reader_at] = [(); 2].map(|()| {
         Launch::new(Binary::Peerctl)

@@ -1,6 +1,7 @@
 //! A stranger takes no id, has no use of a signature that was overheard, and unregisters nobody, in whoever's name it sends.
 
 use std::iter;
+use std::net::SocketAddr;
 
 use black_box::deadline::{PATIENCE, eventually};
 use black_box::signer::Signer;
@@ -91,5 +92,27 @@ fn a_forged_source_does_not_act_for_a_registered_peer() {
     let mut messages = heard.map(|(datagram, _)| serde_json::from_slice::<Value>(&datagram).expect("JSON"));
     let peer = messages.find(|message| message["type"] != "error").expect("a word of the server");
     assert_eq!(peer["peer"], pair(scene.accomplice.seen()));
+    scene.process.assert_sound();
+}
+
+#[test]
+fn a_legacy_register_in_the_name_of_a_peer_takes_neither_its_id_nor_its_registration() {
+    let Some(mut scene) = scene(&[]) else { return };
+    let seen = scene.target.seen();
+    let register = json!({"type": "register"}).to_string();
+    let registered = || scene.figure("matchmaker_datagrams_total", &[("outcome", "registered")]);
+    // Of its very port, and of another port of its router.
+    for source in [seen, SocketAddr::new(seen.ip(), seen.port() ^ 1)] {
+        let expected = registered() + 0.5;
+        scene.forger.send(source, register.as_bytes());
+        eventually(PATIENCE, "it is registered", || (registered() > expected).then_some(()));
+    }
+    let answer =
+        iter::from_fn(|| scene.target.udp.receive_within(PATIENCE)).next().expect("an answer of the server");
+    assert!(answer.0.starts_with(b"{\"type\": \"your_addr\""), "{answer:?}");
+    assert_eq!(scene.target.keep_alive()["status"], "ok");
+    let told = scene.accomplice.connect(json!({"target_id": scene.target.id()}));
+    assert_eq!((&told["peer"], &told["id"]), (&pair(seen), &json!(scene.target.id())));
+    assert_eq!(scene.target.udp.receive()["peer"], pair(scene.accomplice.seen()));
     scene.process.assert_sound();
 }
