@@ -89,13 +89,13 @@ impl RedisCluster {
         source.command(&["CLUSTER", "SETSLOT", &slot, "MIGRATING", &target_id]);
         let port = target.address().port().to_string();
         loop {
-            let keys = source.command(&["CLUSTER", "GETKEYSINSLOT", &slot, "10"]).texts();
+            let keys = source.command(&["CLUSTER", "GETKEYSINSLOT", &slot, "100"]).texts();
             if keys.is_empty() {
                 break;
             }
-            for key in keys {
-                source.command(&["MIGRATE", "127.0.0.1", &port, &key, "0", "5000"]);
-            }
+            let mut migrate = vec!["MIGRATE", "127.0.0.1", &port, "", "0", "5000", "KEYS"];
+            migrate.extend(keys.iter().map(String::as_str));
+            source.command(&migrate);
         }
         for server in [target, source] {
             server.command(&["CLUSTER", "SETSLOT", &slot, "NODE", &target_id]);

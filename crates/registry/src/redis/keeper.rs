@@ -25,7 +25,7 @@ const CHECK_INTERVAL: Duration = Duration::from_millis(250);
 /// that came back serves again.
 const RETRY_INTERVAL: Duration = Duration::from_millis(100);
 /// The shortest time between two looks at a Cluster.
-const DOUBT_INTERVAL: Duration = Duration::from_millis(5);
+const DOUBT_INTERVAL: Duration = Duration::from_millis(20);
 /// Failed attempts in a row after which it is said that Redis is not available: about half a second.
 const FAILURES_TO_WARN: u32 = 5;
 
