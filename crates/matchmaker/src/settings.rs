@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use peer_core::Peer;
 use peer_core::limits::PEER_TTL_MAX_SECS;
-use registry::NodesConnection;
+use registry::RedisRegistry;
 use service::admin::AdminAddrs;
 use service::settings::catalogue::{
     DRAIN_SECS, MATCHMAKER_ADMIN_LISTEN, MATCHMAKER_ALT_PORT, MATCHMAKER_LEGACY, MATCHMAKER_LIMIT_LOOPBACK,
@@ -115,7 +115,7 @@ fn read_nodes(settings: &Settings) -> Result<Option<NodesSettings>, BadSetting> 
             settings.refuse(&MATCHMAKER_NODES, "to be used with REDIS_URL, where the others are found")
         );
     };
-    NodesConnection::check_url(&url).map_err(|reason| settings.refuse(&REDIS_URL, reason))?;
+    RedisRegistry::check_url(&url).map_err(|reason| settings.refuse(&REDIS_URL, reason))?;
     let peer_ttl_secs = settings.number(&PEER_TTL_SECS, 0, PEER_TTL_MAX_SECS.into())?;
     Ok(Some(NodesSettings { url, peer_ttl_secs, public, drain }))
 }

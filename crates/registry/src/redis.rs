@@ -13,6 +13,7 @@
 
 mod addresses;
 mod batch;
+mod channel;
 mod clock;
 mod cluster;
 mod connection;
@@ -41,5 +42,6 @@ mod sweep;
 mod ttl;
 mod write;
 
-pub use nodes::{NodeMessages, NodesConnection};
+pub use channel::NodeMessages;
+pub use nodes::NodesConnection;
 pub use store::RedisRegistry;

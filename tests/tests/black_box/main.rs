@@ -39,6 +39,7 @@ mod nodes;
 mod nodes_chaos;
 mod nodes_clients;
 mod nodes_lab;
+mod nodes_redis;
 mod online;
 mod openapi;
 mod ownership;

@@ -70,6 +70,8 @@ fn a_token_of_one_node_is_good_at_another_and_a_peer_is_at_one_node() {
     let redis = RedisServer::start_new();
     let nodes = start(&redis, 2);
     let first = v2(A, &nodes[0], 1);
+    // Who has not said yet that it hears a peer is not told that it left.
+    wait_for_homes(&redis, &first.id(), 1);
     let mut moved = moved(&first, &nodes[1], 1);
     assert_eq!(moved.keep_alive()["status"], "ok");
     eventually(PATIENCE, "the first node forgets it", || {

@@ -1,18 +1,25 @@
 //! The connection of a matchmaker that meets others: for commands one, and one that hears the channel of its node.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use deadpool_redis::redis::aio::{MultiplexedConnection, PubSubStream};
+use deadpool_redis::redis::aio::MultiplexedConnection;
 use deadpool_redis::redis::{
-    AsyncConnectionConfig, ErrorKind, Pipeline, RedisError, Script, ServerErrorKind, Value, pipe,
+    AsyncConnectionConfig, ConnectionInfo, ErrorKind, Pipeline, RedisError, RedisResult, ServerErrorKind,
+    Value, cmd, pipe,
 };
-use futures_util::StreamExt as _;
 use peer_core::limits::{HOME_MS, NODE_MS, NODES_MAX};
 use peer_core::{NodeId, keys};
+use tokio::sync::Notify;
+use tokio::task::JoinHandle;
 
-use super::endpoint::Endpoint;
+use super::channel::NodeMessages;
+use super::clock::RedisClock;
+use super::cluster::MapKeeper;
+use super::connection::Connection;
+use super::endpoint::{Endpoint, Finder};
 use super::read::{read, text};
-use super::scripts::call;
+use super::scripts::{Scripts, call};
 use crate::RegistryError;
 use crate::nodes::{Errand, Errands, Home, HomeAt, Node, SharedKeys};
 
@@ -20,6 +27,8 @@ use crate::nodes::{Errand, Errands, Home, HomeAt, Node, SharedKeys};
 const RESPONSE_TIMEOUT: Duration = Duration::from_millis(500);
 /// How long a new connection may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
+/// How often the map of a Cluster is looked at while nobody doubts it.
+const CHECK_INTERVAL: Duration = Duration::from_millis(250);
 /// How long a key of tokens is the current one, in ms: a day.
 const KEY_MS: u64 = 86_400_000;
 /// Homes that are looked at for one peer.
@@ -28,34 +37,25 @@ const HOMES_MAX: usize = 8;
 /// A connection to the Redis that nodes share.
 #[derive(Clone)]
 pub struct NodesConnection {
-    connection: MultiplexedConnection,
+    connection: Connection,
     node: NodeId,
-    heard: Script,
-    beat: Script,
+    scripts: Arc<Scripts>,
+    /// On a Cluster, what hears the channel, and what looks after the map.
+    shard: Option<(MultiplexedConnection, Arc<Watch>)>,
     /// How long peers of the tracker live, in ms; 0 is for ever.
     peer_ttl_ms: u64,
 }
 
-/// What other nodes tell this one.
-pub struct NodeMessages(PubSubStream);
+/// Looks after the map of a Cluster as long as it is there.
+struct Watch(JoinHandle<()>);
 
-impl NodeMessages {
-    /// The next message; `None` when the connection ended.
-    pub async fn next(&mut self) -> Option<Vec<u8>> {
-        let message = self.0.next().await?;
-        Some(message.get_payload_bytes().to_vec())
+impl Drop for Watch {
+    fn drop(&mut self) {
+        self.0.abort();
     }
 }
 
 impl NodesConnection {
-    /// Says what is wrong with a URL, without naming it. A Cluster is none for this.
-    pub fn check_url(url: &str) -> Result<(), String> {
-        match Endpoint::parse(url)? {
-            Endpoint::Cluster(_) => Err("a Redis that is no Cluster, for matchmakers that meet".to_owned()),
-            _ => Ok(()),
-        }
-    }
-
     /// Connects, and listens to the channel of `node`. Peers of the tracker live for `peer_ttl_secs`; 0 is for ever.
     pub async fn open(
         url: &str,
@@ -64,25 +64,21 @@ impl NodesConnection {
     ) -> Result<(Self, NodeMessages), RegistryError> {
         let broken = |error: String| RegistryError::Broken(format!("REDIS_URL: {error}"));
         let endpoint = Endpoint::parse(url).map_err(broken)?;
-        let mut finder = endpoint.finder().map_err(|error| broken(error.to_string()))?;
+        let scripts = Arc::new(Scripts::new());
+        let config = AsyncConnectionConfig::new()
+            .set_connection_timeout(Some(CONNECT_TIMEOUT))
+            .set_response_timeout(Some(RESPONSE_TIMEOUT));
+        let channel = keys::node_channel(node);
         let opening = async {
-            let client = finder.find().await?;
-            let config = AsyncConnectionConfig::new()
-                .set_connection_timeout(Some(CONNECT_TIMEOUT))
-                .set_response_timeout(Some(RESPONSE_TIMEOUT));
-            let mut connection = client.get_multiplexed_async_connection_with_config(&config).await?;
-            let (heard, beat) = (
-                Script::new(concat!(include_str!("scripts/presence.lua"), include_str!("scripts/heard.lua"))),
-                Script::new(concat!(include_str!("scripts/presence.lua"), include_str!("scripts/beat.lua"))),
-            );
-            for script in [&heard, &beat] {
-                script.load_async(&mut connection).await?;
-            }
-            let mut channel = client.get_async_pubsub().await?;
-            channel.subscribe(keys::node_channel(node)).await?;
+            let (connection, shard, messages) = if let Endpoint::Cluster(seeds) = endpoint {
+                let opened = open_cluster(seeds, config, Arc::clone(&scripts), &channel).await?;
+                (opened.0, Some(opened.1), opened.2)
+            } else {
+                let opened = open_one(endpoint.finder()?, &config, &scripts, &channel).await?;
+                (opened.0, None, opened.1)
+            };
             let peer_ttl_ms = peer_ttl_secs.saturating_mul(1_000);
-            let messages = NodeMessages(channel.into_on_message());
-            Ok::<_, RedisError>((Self { connection, node, heard, beat, peer_ttl_ms }, messages))
+            Ok::<_, RedisError>((Self { connection, node, scripts, shard, peer_ttl_ms }, messages))
         };
         match tokio::time::timeout(2 * CONNECT_TIMEOUT, opening).await {
             Ok(opened) => opened.map_err(|error| unavailable(&error)),
@@ -100,7 +96,7 @@ impl NodesConnection {
         fresh: [u8; 16],
     ) -> Result<(SharedKeys, Vec<Node>), RegistryError> {
         let mut pipe = pipe();
-        call(&mut pipe, &self.beat, &[keys::nodes(), keys::token_keys()])
+        call(&mut pipe, &self.scripts.beat, &[keys::nodes(), keys::token_keys()])
             .arg(this.to_string())
             .arg(before.to_string())
             .arg(NODE_MS)
@@ -111,7 +107,9 @@ impl NodesConnection {
             .arg(hex(fresh))
             .arg(KEY_MS)
             .arg(u8::from(known.shared));
-        let answers = self.query(&pipe).await?;
+        let (answers, heard) = tokio::join!(self.query(&pipe), self.check_channel());
+        let answers = answers?;
+        heard.map_err(|error| unavailable(&error))?;
         let words: Vec<String> = read(answers.into_iter().next().unwrap_or_default())?;
         let mut words = words.iter();
         let (current, next, previous) = (words.next(), words.next(), words.next());
@@ -138,7 +136,7 @@ impl NodesConnection {
         let mut pipe = pipe();
         for home in homes {
             let keys = [keys::peer_homes(home.owner), keys::peer_seen(home.owner)];
-            let call = call(&mut pipe, &self.heard, &[&keys[0], &keys[1]]);
+            let call = call(&mut pipe, &self.scripts.heard, &[&keys[0], &keys[1]]);
             call.arg(self.member(home)).arg(HOME_MS);
             // A legacy datagram can be forged: it keeps no mapping alive.
             match home.kind {
@@ -160,6 +158,7 @@ impl NodesConnection {
 
     /// Runs errands in one round trip, and gives what came of each.
     pub async fn run(&self, errands: &[Errand]) -> Result<Vec<Errands>, RegistryError> {
+        let publish = if self.shard.is_some() { "SPUBLISH" } else { "PUBLISH" };
         let mut pipe = pipe();
         for errand in errands {
             match errand {
@@ -167,7 +166,7 @@ impl NodesConnection {
                     pipe.cmd("ZREVRANGE").arg(keys::peer_homes(*owner)).arg(0).arg(HOMES_MAX - 1)
                 }
                 Errand::Tell(node, message) => {
-                    pipe.cmd("PUBLISH").arg(keys::node_channel(*node)).arg(message.as_slice())
+                    pipe.cmd(publish).arg(keys::node_channel(*node)).arg(message.as_slice())
                 }
             };
         }
@@ -177,6 +176,12 @@ impl NodesConnection {
             Errand::Tell(..) => Errands::Told(matches!(answer, Value::Int(listeners) if *listeners > 0)),
         };
         Ok(errands.iter().zip(&answers).map(came).collect())
+    }
+
+    /// Whether the server of the channel answers, where that is another than for commands.
+    async fn check_channel(&self) -> RedisResult<()> {
+        let Some((connection, _)) = &self.shard else { return Ok(()) };
+        cmd("PING").exec_async(&mut connection.clone()).await
     }
 
     fn member(&self, home: &Home) -> String {
@@ -190,15 +195,51 @@ impl NodesConnection {
         let mut connection = self.connection.clone();
         let answer = match pipe.query_async(&mut connection).await {
             Err(error) if error.kind() == ErrorKind::Server(ServerErrorKind::NoScript) => {
-                for script in [&self.heard, &self.beat] {
-                    script.load_async(&mut connection).await.map_err(|error| unavailable(&error))?;
-                }
+                self.scripts.load(&mut connection).await.map_err(|error| unavailable(&error))?;
                 pipe.query_async(&mut connection).await
             }
             answer => answer,
         };
         answer.map_err(|error| unavailable(&error))
     }
+}
+
+async fn open_one(
+    mut finder: Finder,
+    config: &AsyncConnectionConfig,
+    scripts: &Scripts,
+    channel: &str,
+) -> RedisResult<(Connection, NodeMessages)> {
+    let client = finder.find().await?;
+    let mut connection = client.get_multiplexed_async_connection_with_config(config).await?;
+    scripts.load(&mut connection).await?;
+    Ok((Connection::One(connection), NodeMessages::of_server(&client, channel).await?))
+}
+
+async fn open_cluster(
+    seeds: Vec<ConnectionInfo>,
+    config: AsyncConnectionConfig,
+    scripts: Arc<Scripts>,
+    channel: &str,
+) -> RedisResult<(Connection, (MultiplexedConnection, Arc<Watch>), NodeMessages)> {
+    let raised = Arc::new(Notify::new());
+    let mut keeper = MapKeeper::new(seeds, config.clone(), scripts, Arc::clone(&raised));
+    let clock = RedisClock::new();
+    keeper.check(&clock).await?;
+    let client = keeper.client_of(keys::slot(channel.as_bytes()))?;
+    let (messages, listener) = NodeMessages::of_shard(&client, config, channel).await?;
+    let connection = Connection::Cluster(keeper.connection());
+    let watch = tokio::spawn(async move {
+        loop {
+            tokio::select! {
+                () = tokio::time::sleep(CHECK_INTERVAL) => {}
+                () = raised.notified() => {}
+            }
+            // What is wrong shows by the commands.
+            let _ = keeper.check(&clock).await;
+        }
+    });
+    Ok((connection, (listener, Arc::new(Watch(watch))), messages))
 }
 
 fn members(answer: &Value) -> Vec<HomeAt> {

@@ -44,6 +44,7 @@ scripts! {
         touch heartbeat report hide due renew recount
         unpublish restore doomed file_drop dropped undue unlist
         file_gone move_claim restorable due_in lease undue_at
+        heard beat
     }
     publishing { publish publish_file }
     changing { settle begin doom }

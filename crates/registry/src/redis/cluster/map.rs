@@ -219,10 +219,22 @@ impl MapKeeper {
         }
     }
 
-    async fn connect(&self, address: &Address) -> RedisResult<MultiplexedConnection> {
+    /// What connects to the master of a slot.
+    pub(in crate::redis) fn client_of(&self, slot: u16) -> RedisResult<Client> {
+        let map = Arc::clone(&self.map.borrow());
+        let nobody = || RedisError::from((ErrorKind::Io, "nobody has the slot"));
+        let master = map.master_of(slot).and_then(|place| map.address(place)).ok_or_else(nobody)?;
+        self.client(master)
+    }
+
+    fn client(&self, address: &Address) -> RedisResult<Client> {
         let none = || RedisError::from((ErrorKind::InvalidClientConfig, "no server of a Cluster is named"));
         let like = self.seeds.first().ok_or_else(none)?;
-        let client = Client::open(like.clone().set_addr(with_address(like.addr(), address)))?;
+        Client::open(like.clone().set_addr(with_address(like.addr(), address)))
+    }
+
+    async fn connect(&self, address: &Address) -> RedisResult<MultiplexedConnection> {
+        let client = self.client(address)?;
         let mut connection = client.get_multiplexed_async_connection_with_config(&self.config).await?;
         self.scripts.load(&mut connection).await?;
         Ok(connection)
