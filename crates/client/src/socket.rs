@@ -39,7 +39,15 @@ impl Socket {
     /// Sends `contents`, which are several datagrams of `segment` bytes each, the last one may be shorter, where that is given.
     pub(crate) fn try_send(&self, to: SocketAddr, contents: &[u8], segment: Option<usize>) -> io::Result<()> {
         let transmit = Transmit { destination: to, ecn: None, contents, segment_size: segment, src_ip: None };
-        self.io.try_io(Interest::WRITABLE, || self.state.try_send((&self.io).into(), &transmit))
+        let send = || self.state.try_send((&self.io).into(), &transmit);
+        match send() {
+            // Asked by the runtime as well, so that it knows what to wait for. It is not asked first: of a socket that was
+            // made just now it would say that there is no room.
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                self.io.try_io(Interest::WRITABLE, send)
+            }
+            sent => sent,
+        }
     }
 
     /// Sends one datagram when there is room.
@@ -117,5 +125,22 @@ impl Batch {
             let empty = content.is_empty().then_some(content);
             content.chunks(stride).chain(empty).map(|datagram| (meta.addr, datagram))
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_socket_that_was_made_just_now_sends() {
+        let receiver = std::net::UdpSocket::bind("127.0.0.1:0").expect("a free port");
+        let to = receiver.local_addr().expect("bound");
+        let socket = Socket::bind("127.0.0.1:0".parse().expect("an address")).expect("a free port");
+        socket.try_send(to, b"first", None).expect("the kernel has room");
+        let mut buffer = [0; 16];
+        let (length, from) = receiver.recv_from(&mut buffer).expect("it was sent");
+        assert_eq!(buffer.get(..length), Some(&b"first"[..]));
+        assert_eq!(from, socket.local_addr().expect("bound"));
     }
 }
