@@ -61,6 +61,8 @@ pub struct Lab {
 pub struct Carrier {
     kind: RouterKind,
     number: u8,
+    // Before the router, which has an end of it.
+    _line: Option<Line>,
     router: Namespace,
     customers: AtomicU8,
 }
@@ -146,24 +148,38 @@ impl Lab {
 
     /// The same, on a line that delays, jitters and loses, with chance from `seed`.
     pub fn household_on(&self, kind: RouterKind, link: Link, seed: u64) -> Household {
-        self.new_household(kind, |router, number| {
-            let port = self.new_port();
-            let laid = Line::lay([(router, "wan"), (&self.wan, &port)], link, seed).expect("root has TAP");
-            self.wan.ip(&format!("link set {port} master bridge"));
-            router.ip(&format!("addr add 203.0.113.{number}/24 dev wan"));
-            Some(laid)
-        })
+        self.new_household(kind, |router, number| Some(self.lay_line(router, number, link, seed)))
     }
 
     /// A provider's router of this kind, with a network for customers behind it.
     pub fn carrier(&self, kind: RouterKind) -> Carrier {
+        self.new_carrier(kind, |router, number| {
+            self.attach(router, Ipv4Addr::new(203, 0, 113, number));
+            None
+        })
+    }
+
+    /// The same, on a line that delays, jitters and loses, with chance from `seed`.
+    pub fn carrier_on(&self, kind: RouterKind, link: Link, seed: u64) -> Carrier {
+        self.new_carrier(kind, |router, number| Some(self.lay_line(router, number, link, seed)))
+    }
+
+    fn new_carrier(&self, kind: RouterKind, plug_in: impl FnOnce(&Namespace, u8) -> Option<Line>) -> Carrier {
         let number = self.next_number();
         let router = Namespace::make("carrier").expect("a lab is open");
-        let public = Ipv4Addr::new(203, 0, 113, number);
-        self.attach(&router, public);
-        make_router(&router, kind, public.into());
+        let line = plug_in(&router, number);
+        make_router(&router, kind, Ipv4Addr::new(203, 0, 113, number).into());
         router.ip("addr add 100.64.0.1/10 dev lan");
-        Carrier { kind, number, router, customers: AtomicU8::new(0) }
+        Carrier { kind, number, _line: line, router, customers: AtomicU8::new(0) }
+    }
+
+    /// Gives a router an interface on the wide area network, and the public address of this number, by a line.
+    fn lay_line(&self, router: &Namespace, number: u8, link: Link, seed: u64) -> Line {
+        let port = self.new_port();
+        let laid = Line::lay([(router, "wan"), (&self.wan, &port)], link, seed).expect("root has TAP");
+        self.wan.ip(&format!("link set {port} master bridge"));
+        router.ip(&format!("addr add 203.0.113.{number}/24 dev wan"));
+        laid
     }
 
     /// A household whose router, of this kind, has no public address but one of the carrier.
@@ -199,7 +215,7 @@ impl Lab {
         } else {
             router.ip(&format!("addr add 10.{number}.0.1/24 dev lan"));
         }
-        let mut household = Household { kind, public: outer, number, hosts: Vec::new(), _line: line, router };
+        let mut household = Household { kind, public: outer, number, hosts: Vec::new(), line, router };
         household.move_in();
         if kind == RouterKind::Firewall {
             household.public = household.address_of(0);
@@ -220,6 +236,20 @@ impl Carrier {
     /// What it does.
     pub fn kind(&self) -> RouterKind {
         self.kind
+    }
+
+    /// Makes its router forget every flow.
+    pub fn forget(&self) {
+        forget(&self.router, self.kind);
+    }
+}
+
+/// Makes a router of this kind forget every flow, as one that has just been switched on.
+fn forget(router: &Namespace, kind: RouterKind) {
+    router.run(conntrack::flush).expect("root may empty a table of its own");
+    let commands = router::forgetting(kind);
+    if !commands.is_empty() {
+        router.filter(commands);
     }
 }
 

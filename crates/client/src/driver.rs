@@ -175,7 +175,8 @@ impl Driver {
         }
         while let Some(transmit) = self.machine.poll_transmit() {
             // What the kernel has no room for is lost, as anything may be on the way, and repeated like that.
-            let socket = self.shared.sockets.get(transmit.socket);
+            let port = self.machine.port_of(transmit.socket);
+            let socket = self.shared.sockets.get(transmit.socket, port);
             let _ = socket.and_then(|socket| socket.try_send(transmit.to, &transmit.bytes, None));
         }
     }
@@ -216,7 +217,8 @@ impl Driver {
         let queue =
             self.paths.entry(connected.path).or_insert_with(|| Arc::new(Queue::new(PATH_DATAGRAMS_MAX)));
         self.shared.sockets.route(connected.peer, connected.socket);
-        let Ok(socket) = self.shared.sockets.get(connected.socket) else { return };
+        let port = self.machine.port_of(connected.socket);
+        let Ok(socket) = self.shared.sockets.get(connected.socket, port) else { return };
         let path = Path {
             peer: connected.peer,
             id: connected.id,

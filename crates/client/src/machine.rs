@@ -66,6 +66,8 @@ pub struct Machine {
     main: Registration,
     /// Of sockets for further attempts.
     further: BTreeMap<SocketId, Registration>,
+    /// Ports of sockets that are to have a certain one. They are never registered.
+    agreed: BTreeMap<SocketId, u16>,
     sockets: u32,
     requests: BTreeMap<RequestId, Request>,
     pairs: BTreeMap<u64, Pair>,
@@ -89,6 +91,7 @@ impl Machine {
             out: Outbox::new(seed),
             main: Registration::new(SocketId::MAIN),
             further: BTreeMap::new(),
+            agreed: BTreeMap::new(),
             sockets: 0,
             requests: BTreeMap::new(),
             pairs: BTreeMap::new(),
@@ -112,7 +115,12 @@ impl Machine {
 
     /// Its sockets that are in use.
     pub fn sockets(&self) -> impl Iterator<Item = SocketId> {
-        [SocketId::MAIN].into_iter().chain(self.further.keys().copied())
+        [SocketId::MAIN].into_iter().chain(self.further.keys().copied()).chain(self.agreed.keys().copied())
+    }
+
+    /// The port that a socket is to have on this host; any where there is none.
+    pub fn port_of(&self, socket: SocketId) -> Option<u16> {
+        self.agreed.get(&socket).copied()
     }
 
     /// Takes a datagram that came to one of its sockets, and says whose it is.
@@ -202,11 +210,19 @@ impl Machine {
         socket
     }
 
+    /// A socket with this port.
+    fn open_socket_at(&mut self, port: u16) -> SocketId {
+        self.sockets += 1;
+        let socket = SocketId(self.sockets);
+        self.agreed.insert(socket, port);
+        socket
+    }
+
     fn close_unused_sockets(&mut self) {
         let used = |socket: &SocketId| {
             self.requests.values().any(|request| request.socket == *socket)
-                || self.pairs.values().any(|pair| pair.socket == *socket)
-                || self.paths.values().any(|path| path.socket == *socket)
+                || self.pairs.values().any(|pair| pair.uses(*socket))
+                || self.paths.values().any(|path| path.uses(*socket))
         };
         let is_done = |registration: &Registration| registration.has_left() || !registration.has_joined();
         let unused: Vec<SocketId> = self
@@ -214,9 +230,11 @@ impl Machine {
             .iter()
             .filter(|(socket, registration)| is_done(registration) && !used(socket))
             .map(|(socket, _)| *socket)
+            .chain(self.agreed.keys().copied().filter(|socket| !used(socket)))
             .collect();
         for socket in unused {
             self.further.remove(&socket);
+            self.agreed.remove(&socket);
             self.out.events.push_back(Event::SocketClosed(socket));
         }
     }

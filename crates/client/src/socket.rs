@@ -39,12 +39,12 @@ impl Socket {
     /// Sends `contents`, which are several datagrams of `segment` bytes each, the last one may be shorter, where that is given.
     pub(crate) fn try_send(&self, to: SocketAddr, contents: &[u8], segment: Option<usize>) -> io::Result<()> {
         let transmit = Transmit { destination: to, ecn: None, contents, segment_size: segment, src_ip: None };
-        let send = || self.state.try_send((&self.io).into(), &transmit);
-        match send() {
+        let ask_kernel = || self.state.try_send((&self.io).into(), &transmit);
+        match ask_kernel() {
             // Asked by the runtime as well, so that it knows what to wait for. It is not asked first: of a socket that was
             // made just now it would say that there is no room.
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                self.io.try_io(Interest::WRITABLE, send)
+                self.io.try_io(Interest::WRITABLE, ask_kernel)
             }
             sent => sent,
         }
@@ -133,14 +133,13 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_socket_that_was_made_just_now_sends() {
-        let receiver = std::net::UdpSocket::bind("127.0.0.1:0").expect("a free port");
-        let to = receiver.local_addr().expect("bound");
-        let socket = Socket::bind("127.0.0.1:0".parse().expect("an address")).expect("a free port");
-        socket.try_send(to, b"first", None).expect("the kernel has room");
+    async fn a_socket_that_was_made_just_now_sends() -> io::Result<()> {
+        let receiver = std::net::UdpSocket::bind("127.0.0.1:0")?;
+        let socket = Socket::bind(SocketAddr::from(([127, 0, 0, 1], 0)))?;
+        socket.try_send(receiver.local_addr()?, b"first", None)?;
         let mut buffer = [0; 16];
-        let (length, from) = receiver.recv_from(&mut buffer).expect("it was sent");
-        assert_eq!(buffer.get(..length), Some(&b"first"[..]));
-        assert_eq!(from, socket.local_addr().expect("bound"));
+        let (length, from) = receiver.recv_from(&mut buffer)?;
+        assert_eq!((buffer.get(..length), from), (Some(&b"first"[..]), socket.local_addr()?));
+        Ok(())
     }
 }

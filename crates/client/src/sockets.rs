@@ -28,15 +28,16 @@ impl Sockets {
         &self.main
     }
 
-    /// The socket of this number, which is made where there is none yet.
-    pub(crate) fn get(&self, id: SocketId) -> io::Result<Arc<Socket>> {
+    /// The socket of this number, which is made where there is none yet, with this port or any.
+    pub(crate) fn get(&self, id: SocketId, port: Option<u16>) -> io::Result<Arc<Socket>> {
         if id == SocketId::MAIN {
             return Ok(Arc::clone(&self.main));
         }
         if let Some(socket) = self.further.read().get(&id) {
             return Ok(Arc::clone(socket));
         }
-        let socket = Arc::new(Socket::bind(SocketAddr::new(self.main.local_addr()?.ip(), 0))?);
+        let socket =
+            Arc::new(Socket::bind(SocketAddr::new(self.main.local_addr()?.ip(), port.unwrap_or(0)))?);
         self.further.write().insert(id, Arc::clone(&socket));
         Ok(socket)
     }
@@ -51,7 +52,7 @@ impl Sockets {
     pub(crate) fn route(&self, peer: SocketAddr, id: SocketId) {
         if id == SocketId::MAIN {
             self.routes.write().remove(&peer);
-        } else if let Ok(socket) = self.get(id) {
+        } else if let Some(socket) = self.further.read().get(&id).cloned() {
             self.routes.write().insert(peer, socket);
         }
     }

@@ -94,8 +94,10 @@ pub enum Mapping {
     None,
     /// One for each port of a host, whatever the destination; the same number where it is free.
     EndpointIndependent,
-    /// Chosen anew for each destination: the host's own number where no other flow with that destination has it, a
-    /// random one otherwise. So it mostly looks endpoint-independent. This is what Linux does.
+    /// Chosen anew for each destination: that of the newest flow of the same port of the host, else the host's own number,
+    /// else a random one, whichever no other flow with that destination has. So it mostly looks endpoint-independent, and
+    /// a port that was chosen once for want of another stays for all that follow. This is what Linux does
+    /// (`get_unique_tuple`).
     PortPreserving,
     /// A random one for each destination.
     AddressAndPortDependent,

@@ -1,6 +1,6 @@
-//! What peers of the legacy contract get through, which laboratory and simulation must both show.
+//! Who gets through to whom, which laboratory and simulation must both show.
 
-use crate::RouterKind;
+use crate::{Filtering, Mapping, RouterKind};
 
 /// Rounds of punching until both peers have heard each other, by the kinds of their routers in the order of
 /// [`RouterKind::TABLE`], the first peer's down, the second's across. 0 is never.
@@ -23,12 +23,40 @@ pub fn legacy_rounds(first: RouterKind, second: RouterKind) -> Option<u32> {
     LEGACY_ROUNDS.get(place(first)?)?.get(place(second)?).copied()
 }
 
+/// Whether peers of version 2 behind these two routers reach each other, whichever of them asks. Whoever has a port for each
+/// destination is heard by a port that nobody was told of, and comes in only where a router does not ask for the port.
+pub fn v2_reaches(kinds: [RouterKind; 2]) -> bool {
+    let is_hard = |kind: RouterKind| kind.behaviour().mapping == Mapping::AddressAndPortDependent;
+    let asks_for_the_port =
+        |kind: RouterKind| kind.behaviour().filtering == Filtering::AddressAndPortDependent;
+    let [first, second] = kinds;
+    !(is_hard(first) && asks_for_the_port(second) || is_hard(second) && asks_for_the_port(first))
+}
+
 /// Whether a peer whose carrier has the first kind of router and whose home the second gets through to one behind a
-/// home router of its own, as legacy peers. A datagram has to pass both, so the harder one decides.
-pub const LEGACY_BY_CARRIER: [(RouterKind, RouterKind, bool); 5] = [
+/// home router of its own, legacy peers and those of version 2. A datagram has to pass both, so the harder one decides.
+pub const BY_CARRIER: [(RouterKind, RouterKind, bool); 5] = [
     (RouterKind::HomeRouter, RouterKind::HomeRouter, true),
     (RouterKind::FullCone, RouterKind::HomeRouter, true),
     (RouterKind::HomeRouter, RouterKind::FullCone, true),
     (RouterKind::Hard, RouterKind::HomeRouter, false),
     (RouterKind::HomeRouter, RouterKind::Hard, false),
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn version_2_reaches_whom_the_legacy_contract_does_in_either_order_and_bare_masquerades_too() {
+        for first in RouterKind::TABLE {
+            for second in RouterKind::TABLE {
+                let legacy = [(first, second), (second, first)]
+                    .iter()
+                    .any(|(first, second)| legacy_rounds(*first, *second).is_some_and(|rounds| rounds > 0));
+                let bare = [first, second] == [RouterKind::BareMasquerade; 2];
+                assert_eq!(v2_reaches([first, second]), legacy || bare, "{first} to {second}");
+            }
+        }
+    }
+}

@@ -1,7 +1,7 @@
 //! The flows that a router knows, with the lifetimes of Linux conntrack.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 /// A flow that was not answered, or was answered once (`nf_conntrack_udp_timeout`).
@@ -44,6 +44,8 @@ pub(crate) struct Flow {
     pub(crate) holder: Holder,
     started_by: Side,
     started: Duration,
+    /// How many were opened before it.
+    number: u64,
     answered: bool,
     pub(crate) expires: Duration,
 }
@@ -63,6 +65,7 @@ pub(crate) struct Flows {
     by_tuple: BTreeMap<Tuple, Flow>,
     /// By inner end and other end.
     by_inside: BTreeMap<(SocketAddr, SocketAddr), Tuple>,
+    opened: u64,
 }
 
 impl Flows {
@@ -74,6 +77,15 @@ impl Flows {
     /// The tuple by which this host talks to that other end.
     pub(crate) fn tuple_of(&self, now: Duration, inside: SocketAddr, remote: SocketAddr) -> Option<Tuple> {
         self.by_inside.get(&(inside, remote)).copied().filter(|tuple| self.has(now, *tuple))
+    }
+
+    /// The outer address of the newest living flow of this host's port.
+    pub(crate) fn newest_of(&self, now: Duration, inside: SocketAddr) -> Option<SocketAddr> {
+        let first = (inside, SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), 0));
+        let of_port = self.by_inside.range(first..).take_while(|((owner, _), _)| *owner == inside);
+        let living = of_port.filter_map(|(_, tuple)| Some((self.by_tuple.get(tuple)?, tuple)));
+        let newest = living.filter(|(flow, _)| flow.expires > now).max_by_key(|(flow, _)| flow.number);
+        newest.map(|(_, tuple)| tuple.outer)
     }
 
     /// Lets a datagram pass on a living flow.
@@ -91,7 +103,10 @@ impl Flows {
                 return false;
             }
         }
-        let flow = Flow { holder, started_by: from, started: now, answered: false, expires: now + UNASSURED };
+        let number = self.opened;
+        self.opened += 1;
+        let expires = now + UNASSURED;
+        let flow = Flow { holder, started_by: from, started: now, number, answered: false, expires };
         let former = self.by_tuple.insert(tuple, flow);
         if let Some(Flow { holder: Holder::Inside(inside), .. }) = former {
             self.by_inside.remove(&(inside, tuple.remote));

@@ -141,17 +141,20 @@ impl Router {
             Mapping::None => Some(inside),
             Mapping::EndpointIndependent => match self.cone_of(now, inside) {
                 Some(cone) => Some(SocketAddr::new(self.outer_ip, cone.port)),
-                None => self.first(Some(own), rng, unowned),
+                None => self.first([own], rng, unowned),
             },
-            Mapping::PortPreserving => self.first(Some(own), rng, unused),
-            Mapping::AddressAndPortDependent => self.first(None, rng, unused),
+            Mapping::PortPreserving => {
+                let newest = self.flows.newest_of(now, inside);
+                self.first(newest.into_iter().chain([own]), rng, unused)
+            }
+            Mapping::AddressAndPortDependent => self.first([], rng, unused),
         }
     }
 
-    /// The preferred address or a random one, whichever is free first.
+    /// A preferred address or a random one, whichever is free first.
     fn first(
         &self,
-        preferred: Option<SocketAddr>,
+        preferred: impl IntoIterator<Item = SocketAddr>,
         rng: &mut Rng,
         is_free: impl Fn(&SocketAddr) -> bool,
     ) -> Option<SocketAddr> {

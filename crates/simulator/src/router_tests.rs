@@ -73,6 +73,22 @@ fn a_bare_masquerade_keeps_its_port_where_the_host_comes_first() {
 }
 
 #[test]
+fn a_port_that_was_chosen_for_want_of_the_own_one_stays_for_all_that_follow() {
+    let mut bench = Bench::new(BareMasquerade);
+    let (stranger, third) = (at("203.0.113.77:1000"), at("203.0.113.78:1000"));
+    assert!(!bench.lets_in(MOMENT, stranger));
+    let other = bench.out(MOMENT, stranger);
+    assert_ne!(other, bench.mapping);
+    assert_eq!(bench.out(MOMENT, third), other);
+    let friend = bench.friend;
+    assert_eq!(bench.out(MOMENT, friend), bench.mapping, "a flow keeps its own");
+    let mut bench = Bench::new(BareMasquerade);
+    bench.lets_in(MOMENT, stranger);
+    bench.out(MOMENT, stranger);
+    assert_eq!(bench.out(2 * UNASSURED, third), bench.mapping, "once the other flow is forgotten");
+}
+
+#[test]
 fn a_stray_gives_the_port_back_after_thirty_seconds() {
     let mut bench = Bench::new(BareMasquerade);
     let other = at("203.0.113.77:1000");

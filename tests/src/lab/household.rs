@@ -1,11 +1,12 @@
 use std::net::{IpAddr, SocketAddr, TcpStream, UdpSocket};
+use std::time::Duration;
 
 use crate::http::{Answer, Connection, Request};
-use crate::lab::conntrack;
+use crate::lab::forget;
 use crate::lab::line::Line;
 use crate::namespace::Namespace;
 use crate::process::{Launch, Process};
-use crate::router::{RouterKind, forgetting};
+use crate::router::RouterKind;
 use crate::udp::UdpPeer;
 
 /// A router and the hosts behind it: one at first.
@@ -19,7 +20,7 @@ pub struct Household {
     pub(crate) number: u8,
     pub(crate) hosts: Vec<Namespace>,
     // Before the router, which has an end of it.
-    pub(crate) _line: Option<Line>,
+    pub(crate) line: Option<Line>,
     pub(crate) router: Namespace,
 }
 
@@ -90,13 +91,14 @@ impl Household {
         self.run(0, || launch.spawn())
     }
 
+    /// From now on, the server is so much farther from it than all others are, each way. It needs a line for that.
+    pub fn keep_server_away(&self, detour: Duration) {
+        self.line.as_ref().expect("a household on a line").keep_server_away(detour);
+    }
+
     /// Makes its router forget every flow, as one that has just been switched on.
     pub fn forget(&self) {
-        self.router.run(conntrack::flush).expect("root may empty a table of its own");
-        let commands = forgetting(self.kind);
-        if !commands.is_empty() {
-            self.router.filter(commands);
-        }
+        forget(&self.router, self.kind);
     }
 
     /// An HTTP request of its first host.

@@ -6,8 +6,10 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::io::{self, ErrorKind, PipeReader, PipeWriter};
 use std::os::fd::AsFd as _;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::{self, JoinHandle};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use fastrand::Rng;
 use nat_simulator::Link;
@@ -16,6 +18,7 @@ use nix::poll::{PollFd, PollFlags, ppoll};
 use nix::sys::time::TimeSpec;
 use tun_rs::{DeviceBuilder, Layer, SyncDevice};
 
+use crate::lab::{SERVER, SERVER_V6};
 use crate::namespace::Namespace;
 
 /// An Ethernet frame and more.
@@ -33,6 +36,8 @@ type Frame = (Instant, u64, End, Vec<u8>);
 /// A line between two interfaces. It is taken away when this is dropped.
 #[derive(Debug)]
 pub(crate) struct Line {
+    /// What datagrams to and from the server take beyond the others, in us.
+    detour_us: Arc<AtomicU64>,
     /// Closed to end the thread.
     stop: Option<PipeWriter>,
     thread: Option<JoinHandle<()>>,
@@ -48,16 +53,24 @@ impl Line {
         });
         let [first, second] = devices;
         let (stopped, stop) = io::pipe()?;
+        let detour_us = Arc::new(AtomicU64::new(0));
         let mut forwarder = Forwarder {
             devices: [first?, second?],
             link,
+            detour_us: Arc::clone(&detour_us),
             rng: Rng::with_seed(seed),
             frames: BinaryHeap::new(),
             number: 0,
         };
         let thread =
             thread::spawn(move || forwarder.run(&stopped).expect("interfaces of our own can be used"));
-        Ok(Self { stop: Some(stop), thread: Some(thread) })
+        Ok(Self { detour_us, stop: Some(stop), thread: Some(thread) })
+    }
+
+    /// From now on, the server is so much farther than all others, each way.
+    pub(crate) fn keep_server_away(&self, detour: Duration) {
+        let detour_us = u64::try_from(detour.as_micros()).expect("no line is as long");
+        self.detour_us.store(detour_us, Ordering::Relaxed);
     }
 }
 
@@ -78,6 +91,7 @@ fn interface_named(name: &str) -> io::Result<SyncDevice> {
 struct Forwarder {
     devices: [SyncDevice; 2],
     link: Link,
+    detour_us: Arc<AtomicU64>,
     rng: Rng,
     /// By the time at which they are due; those of one time in the order in which they came.
     frames: BinaryHeap<Reverse<Frame>>,
@@ -118,9 +132,11 @@ impl Forwarder {
             };
             let frame = &buffer[..length];
             let takes = if is_of_the_lab(frame) {
-                Some(std::time::Duration::ZERO)
+                Some(Duration::ZERO)
             } else {
-                self.link.pass(&mut self.rng)
+                let detour_us =
+                    if is_of_the_server(frame) { self.detour_us.load(Ordering::Relaxed) } else { 0 };
+                self.link.pass(&mut self.rng).map(|takes| takes + Duration::from_micros(detour_us))
             };
             if let Some(takes) = takes.filter(|_| self.frames.len() < FRAMES_MAX) {
                 self.number += 1;
@@ -143,13 +159,31 @@ impl Forwarder {
     }
 }
 
+/// The length of an Ethernet header, and where in it the type of what follows is.
+const ETHERNET_BYTES: usize = 14;
+const ETHERTYPE: std::ops::Range<usize> = 12..14;
+const IPV4: [u8; 2] = [0x08, 0x00];
+const IPV6: [u8; 2] = [0x86, 0xdd];
+
+/// Whether a frame goes to the server or comes from it.
+fn is_of_the_server(frame: &[u8]) -> bool {
+    let is_either = |source: usize, address: &[u8]| {
+        let both = frame.get(ETHERNET_BYTES + source..ETHERNET_BYTES + source + 2 * address.len());
+        both.is_some_and(|both| both.chunks(address.len()).any(|end| end == address))
+    };
+    match frame.get(ETHERTYPE) {
+        Some(kind) if kind == IPV4 => is_either(12, &SERVER.octets()),
+        Some(kind) if kind == IPV6 => is_either(8, &SERVER_V6.octets()),
+        _ => false,
+    }
+}
+
 /// Whether a frame is of the lab's own and no traffic: who has which address is found out without delay and loss.
 fn is_of_the_lab(frame: &[u8]) -> bool {
-    const ETHERTYPE: std::ops::Range<usize> = 12..14;
-    const NEXT_HEADER: usize = 14 + 6;
+    const NEXT_HEADER: usize = ETHERNET_BYTES + 6;
     match frame.get(ETHERTYPE) {
-        Some([0x08, 0x00]) => false,
-        Some([0x86, 0xdd]) => !matches!(frame.get(NEXT_HEADER), Some(6 | 17)),
+        Some(kind) if kind == IPV4 => false,
+        Some(kind) if kind == IPV6 => !matches!(frame.get(NEXT_HEADER), Some(6 | 17)),
         _ => true,
     }
 }

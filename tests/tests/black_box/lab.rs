@@ -81,6 +81,18 @@ fn a_bare_masquerade_loses_its_port_to_a_stranger_who_comes_first() {
 }
 
 #[test]
+fn a_port_that_a_masquerade_chose_for_want_of_the_own_one_stays_for_all_that_follow() {
+    let Some(bench) = bench(RouterKind::BareMasquerade) else { return };
+    let third = bench.server.run(|| UdpSocket::bind((SERVER, 0)).unwrap());
+    let seen = source_seen_by(&bench.outside[0], &bench.inside);
+    assert!(!lets_in_a_stranger(&bench, seen));
+    let other = source_seen_by(&bench.outside[1], &bench.inside);
+    assert_ne!(other, seen);
+    assert_eq!(source_seen_by(&third, &bench.inside), other);
+    assert_eq!(source_seen_by(&bench.outside[0], &bench.inside), seen, "a flow keeps its own");
+}
+
+#[test]
 fn a_full_cone_shows_one_port_and_lets_in_everybody() {
     let Some(bench) = bench(RouterKind::FullCone) else { return };
     let seen = source_seen_by(&bench.outside[0], &bench.inside);

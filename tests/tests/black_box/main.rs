@@ -34,6 +34,7 @@ mod metrics;
 mod moving;
 mod nat;
 mod nat_matrix;
+mod nat_v2;
 mod netcheck;
 mod nodes;
 mod nodes_chaos;

@@ -8,14 +8,14 @@ use std::time::Duration;
 
 use black_box::binary::Binary;
 use black_box::lab::matrix::{Cell, Matrix};
-use black_box::lab::trials::{Trials, Try};
+use black_box::lab::trials::{Expected, Trials, Try, tries};
 use black_box::lab::{Household, Lab, MASK, MASKED_SERVER, SERVER, SERVER_V6};
 use black_box::process::Launch;
 use black_box::punching::{ROUNDS_MAX, introduce, introduce_over_losses, punch_apart, punch_in_rounds};
 use black_box::router::RouterKind;
 use black_box::udp::not_found;
 use nat_simulator::Link;
-use nat_simulator::expected::{LEGACY_BY_CARRIER, legacy_rounds};
+use nat_simulator::expected::{BY_CARRIER, legacy_rounds, v2_reaches};
 
 use crate::nat::{Programs, ServerInLab as _};
 
@@ -46,27 +46,26 @@ fn legacy_peers_get_through_between_the_kinds_of_routers_of_the_shared_table() {
     let server = Programs::start(&lab, &[Binary::Matchmaker]);
     let [firsts, seconds] = [(); 2].map(|()| RouterKind::TABLE.map(|kind| lab.household(kind)));
     let mut measured = BTreeMap::new();
-    for first in &firsts {
-        for second in &seconds {
-            for household in [first, second] {
+    let pairs = || firsts.iter().flat_map(|first| seconds.iter().map(move |second| [first, second]));
+    // Pair by pair and then once more: the server bounds how often one asks for the same in a second.
+    for number in 0..tries() {
+        for households in pairs() {
+            let kinds @ [first, second] = households.map(|household| household.kind);
+            if number > 0 && !gets_through(kinds) {
+                continue;
+            }
+            for household in households {
                 household.forget();
             }
-            let rounds = legacy_rounds_between([first, second], server.matchmaker());
-            measured.insert((first.kind, second.kind), rounds);
+            let rounds = legacy_rounds_between(households, server.matchmaker());
+            // On a loaded machine a round can be too short, so that it takes one more: whether they get through is the same.
+            assert_eq!(rounds > 0, gets_through(kinds), "{first} to {second}, try {number}");
+            let usual = measured.entry((first, second)).or_insert(rounds);
+            *usual = rounds.min(*usual);
         }
     }
     let matrix = matrix_of_rounds(|first, second| measured.get(&(first, second)).copied());
     publish(&matrix, "nat-matrix.svg");
-    // On a loaded machine a round can be too short, so that it takes one more: whether they get through is the same.
-    let through = |rounds: Option<u32>| rounds.is_some_and(|rounds| rounds > 0);
-    for (pair @ (first, second), rounds) in measured {
-        let expected = legacy_rounds(first, second);
-        assert_eq!(
-            through(Some(rounds)),
-            through(expected),
-            "{pair:?}, {expected:?} rounds expected\n{matrix}"
-        );
-    }
 }
 
 /// The table of how many rounds each pair takes; 0 is never.
@@ -75,8 +74,8 @@ fn matrix_of_rounds(rounds: impl Fn(RouterKind, RouterKind) -> Option<u32>) -> M
     let mut matrix = Matrix::new(title, &RouterKind::TABLE);
     for [first, second] in matrix.pairs() {
         match rounds(first, second).expect("every pair of the table") {
-            0 => matrix.set([first, second], Cell { text: "never".to_owned(), share: 0.0 }),
-            rounds => matrix.set([first, second], Cell { text: rounds.to_string(), share: 1.0 }),
+            0 => matrix.set([first, second], Cell::of_text("never", 0.0)),
+            rounds => matrix.set([first, second], Cell::of_text(rounds.to_string(), 1.0)),
         }
     }
     matrix
@@ -97,12 +96,34 @@ fn the_documents_show_the_shared_table() {
     assert!(read("NATS.md").contains(table.trim()), "NATS.md lacks\n{table}");
 }
 
+/// What was measured of version 2 is in the documents as text and as a picture, and is what the simulation shows.
+#[test]
+fn the_documents_show_a_full_run_of_version_2_that_agrees_with_the_simulation() {
+    let docs = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs");
+    let read = |name| fs::read_to_string(docs.join(name)).expect("a document");
+    let (text, picture) = (read("NATS.md"), read("nat-matrix-v2.svg"));
+    let (_, table) = text.split_once("\nClients of version 2: ").expect("the measured table");
+    let mut rows = table.lines().skip_while(|line| !line.starts_with("|---"));
+    for first in RouterKind::TABLE {
+        let row = rows.find(|line| line.starts_with(&format!("| {first} "))).expect("a row of each kind");
+        for (second, cell) in RouterKind::TABLE.into_iter().zip(row.split('|').skip(2)) {
+            let (through, times) = cell.trim().split_once(", ").unwrap_or((cell.trim(), "never"));
+            assert_eq!(
+                through,
+                if v2_reaches([first, second]) { "20/20" } else { "never" },
+                "{first} to {second}"
+            );
+            assert!(picture.contains(&format!(">{times}</text>")), "{first} to {second}: {times}");
+        }
+    }
+}
+
 #[test]
 fn customers_of_carriers_get_through_where_the_harder_of_their_two_routers_does() {
     let Some(lab) = Lab::open() else { return };
     let server = Programs::start(&lab, &[Binary::Matchmaker]);
     let other = lab.household(RouterKind::HomeRouter);
-    for (carrier, home, through) in LEGACY_BY_CARRIER {
+    for (carrier, home, through) in BY_CARRIER {
         let carrier = lab.carrier(carrier);
         let customer = lab.customer(&carrier, home);
         let rounds = legacy_rounds_between([&customer, &other], server.matchmaker());
@@ -148,24 +169,56 @@ fn dial_legacy(attempt: &Try<'_>, matchmaker: SocketAddr) -> Option<Duration> {
     punch_apart(peers, told, attempt.skew, LIMIT)
 }
 
-#[test]
-fn legacy_peers_get_through_on_lines_that_lose_a_tenth_however_late_the_second_one_is() {
+fn gets_through([first, second]: [RouterKind; 2]) -> bool {
+    legacy_rounds(first, second).is_some_and(|rounds| rounds > 0)
+}
+
+/// Runs trials of legacy peers, and publishes what they show.
+fn try_legacy(trials: &Trials<'_>, title: &str, name: &str) {
     let Some(lab) = Lab::open() else { return };
     let server = Programs::start(&lab, &[Binary::Matchmaker]);
+    let outcomes = trials.run(&lab, |attempt| dial_legacy(attempt, server.matchmaker()));
+    let matrix = trials.matrix(title, &outcomes);
+    publish(&matrix, name);
+    trials.assert_as_expected(&outcomes, &matrix);
+    for outcome in &outcomes {
+        let fastest = outcome.took.iter().flatten().min();
+        assert!(
+            fastest.is_none_or(|fastest| *fastest >= 2 * trials.line.delay),
+            "over two lines: {outcome:?}"
+        );
+    }
+}
+
+/// The others of the table get through where their first punches happen to cross.
+#[test]
+fn legacy_peers_of_the_table_get_through_however_late_the_second_one_is() {
     let trials = Trials {
-        kinds: &[RouterKind::FullCone, RouterKind::HomeRouter],
-        line: Link { delay: Duration::from_millis(20), jitter: Duration::from_millis(10), loss: 0.1 },
-        tries: 4,
+        kinds: &RouterKind::TABLE,
+        line: Link::delayed(Duration::from_millis(20)),
+        tries: tries(),
         skew_max: Duration::from_millis(300),
         seed: 1,
+        expected: |kinds| if gets_through(kinds) { Expected::Through } else { Expected::Either },
     };
-    let outcomes = trials.run(&lab, |attempt| dial_legacy(attempt, server.matchmaker()));
-    let matrix =
-        trials.matrix("Legacy peers, 10 % loss, skew to 300 ms: tries that got through, median", &outcomes);
-    publish(&matrix, "nat-matrix-lossy.svg");
-    for outcome in &outcomes {
-        assert_eq!(outcome.through(), outcome.took.len(), "{outcome:?}\n{matrix}");
-        let fastest = outcome.took.iter().flatten().min().expect("all got through");
-        assert!(*fastest >= 2 * trials.line.delay, "over two lines: {outcome:?}");
-    }
+    try_legacy(&trials, "Legacy peers, the second up to 300 ms late", "nat-matrix-late.svg");
+}
+
+/// Before a bare masquerade everything hangs on the first punch, which may be lost.
+#[test]
+fn legacy_peers_whom_no_stray_hinders_get_through_on_lines_that_lose_a_tenth_however_late_the_second_one_is()
+{
+    let expected = |kinds: [RouterKind; 2]| {
+        let is_unhindered = !kinds.contains(&RouterKind::BareMasquerade) && gets_through(kinds);
+        if is_unhindered { Expected::Through } else { Expected::Either }
+    };
+    let trials = Trials {
+        kinds: &RouterKind::TABLE,
+        line: Link { delay: Duration::from_millis(20), jitter: Duration::from_millis(10), loss: 0.1 },
+        tries: tries(),
+        skew_max: Duration::from_millis(300),
+        seed: 1,
+        expected,
+    };
+    try_legacy(&trials, "Legacy peers, a tenth lost, the second up to 300 ms late", "nat-matrix-lossy.svg");
 }

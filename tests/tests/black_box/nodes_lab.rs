@@ -6,7 +6,7 @@ use std::thread;
 use std::time::Duration;
 
 use black_box::deadline::PATIENCE;
-use black_box::lab::trials::{Outcome, Trials, Try};
+use black_box::lab::trials::{Expected, Outcome, Trials, Try};
 use black_box::lab::{Lab, SERVER};
 use black_box::nodes::{launch, server, wait_for_others};
 use black_box::redis::RedisServer;
@@ -86,6 +86,7 @@ fn home_routers_are_punched_across_nodes() {
         tries: 2 * TRIES,
         skew_max: Duration::ZERO,
         seed: 1,
+        expected: |_| Expected::Through,
     };
     // In turn, so that both see the same machine.
     let outcomes =

@@ -1,9 +1,9 @@
 //! With whom this peer punches.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use peer_core::datagram::v2::{Introduction, LanAddrs, PairId, Path, Request as Message, Verdict};
+use peer_core::datagram::v2::{Introduction, LanAddrs, PairId, Path, PunchKey, Request as Message, Verdict};
 
 use super::event::{Connected, Event, SocketId, Whose};
 use super::punch::{Punch, Says};
@@ -13,6 +13,8 @@ use crate::error::ConnectError;
 
 /// From one punch to the next, where a legacy server does not say.
 const LEGACY_INTERVAL: Duration = Duration::from_millis(100);
+/// First of the ports that nobody is given for good (RFC 6335, section 6).
+const DYNAMIC_PORTS: u16 = 49_152;
 
 impl Machine {
     /// The server tells of another peer.
@@ -43,6 +45,7 @@ impl Machine {
         let plan = Plan {
             lan: introduction.lan,
             mapped: introduction.punch,
+            agreed: self.agreed_way(now, socket, introduction),
             start: now + Duration::from_millis(introduction.start_ms.into()),
             interval: Duration::from_millis(introduction.interval_ms.into()),
         };
@@ -61,9 +64,35 @@ impl Machine {
         if self.has_room_for_pair() {
             let mut pair = Pair::new(socket, peer, now);
             pair.request = request;
-            let plan = Plan { lan: LanAddrs::EMPTY, mapped: true, start: now, interval: LEGACY_INTERVAL };
+            let plan = Plan {
+                lan: LanAddrs::EMPTY,
+                mapped: true,
+                agreed: None,
+                start: now,
+                interval: LEGACY_INTERVAL,
+            };
             self.begin_pair(now, pair, &plan);
         }
+    }
+
+    /// Where an attempt came to nothing, a NAT may have given the port of the side that was asked to another flow, and its
+    /// next choice to all that follow. So in a further attempt that side punches from a fresh port as well, which both
+    /// read off the key: there is mostly none in the way outside that is not there inside.
+    fn agreed_way(
+        &mut self,
+        now: Duration,
+        socket: SocketId,
+        introduction: &Introduction,
+    ) -> Option<(SocketId, SocketAddr)> {
+        let port = agreed_port(introduction.key.filter(|_| introduction.punch)?);
+        let peer = introduction.peer;
+        if introduction.tid.is_some() {
+            return (socket != SocketId::MAIN).then(|| (socket, SocketAddr::new(peer.ip(), port)));
+        }
+        let was_asked_in_vain =
+            |pair: &Pair, ip: IpAddr| !pair.asker && pair.peer.ip() == ip && pair.is_vain(now);
+        let again = self.pairs.values().any(|pair| was_asked_in_vain(pair, peer.ip()));
+        again.then(|| (self.open_socket_at(port), peer))
     }
 
     fn has_room_for_pair(&self) -> bool {
@@ -122,7 +151,7 @@ impl Machine {
         let Some(number) = self.by_key.get(&punch.key).copied() else { return };
         let Some(pair) = self.pairs.get_mut(&number) else { return };
         // What we said ourselves shows the key as well.
-        if pair.socket != socket || pair.asker == punch.from_asker {
+        if !pair.uses(socket) || pair.asker == punch.from_asker {
             return;
         }
         if punch.says == Says::Bye {
@@ -131,7 +160,7 @@ impl Machine {
             }
             return;
         }
-        if !pair.hear(from) {
+        if !pair.hear(now, socket, from) {
             return;
         }
         if let State::Connected(path) = pair.state
@@ -140,12 +169,12 @@ impl Machine {
             path.heard = now;
         }
         if punch.says != Says::Hello {
-            self.confirmed(now, number, from);
+            self.confirmed(now, number, socket, from);
         }
         if matches!(punch.says, Says::Hello | Says::Heard)
             && let Some(pair) = self.pairs.get(&number)
         {
-            pair.answer(from, &mut self.out);
+            pair.answer(socket, from, &mut self.out);
         }
     }
 
@@ -158,11 +187,11 @@ impl Machine {
         datagram: &[u8],
     ) -> Whose {
         let is_of = |pair: &Pair| {
-            pair.socket == socket
+            pair.uses(socket)
                 && !matches!(pair.state, State::Connected(_))
                 && match pair.key {
                     // It says more to us than punches: it knows that the way is open.
-                    Some(_) => pair.has_heard(from),
+                    Some(_) => pair.has_heard(socket, from),
                     // Where a NAT gave it another port, only its address is known.
                     None => pair.peer.ip() == from.ip(),
                 }
@@ -171,21 +200,26 @@ impl Machine {
             return Whose::Stranger;
         };
         let number = *number;
-        pair.hear(from);
-        match self.confirmed(now, number, from) {
+        pair.hear(now, socket, from);
+        match self.confirmed(now, number, socket, from) {
             Some(path) if datagram != legacy::PUNCH => Whose::Path(path),
             _ => Whose::Ours,
         }
     }
 
     /// A way is open in both directions.
-    fn confirmed(&mut self, now: Duration, number: u64, from: SocketAddr) -> Option<PathId> {
+    fn confirmed(
+        &mut self,
+        now: Duration,
+        number: u64,
+        socket: SocketId,
+        from: SocketAddr,
+    ) -> Option<PathId> {
         let pair = self.pairs.get_mut(&number)?;
-        let (via, is_new) = pair.confirm(from)?;
-        let socket = pair.socket;
+        let (via, is_new) = pair.confirm(socket, from)?;
         if let State::Connected(path) = pair.state {
             if is_new {
-                self.add_route(path, from);
+                self.add_route(path, socket, from);
             }
             return Some(path);
         }
@@ -199,7 +233,7 @@ impl Machine {
             self.forget_pair(number);
             return None;
         }
-        let Some(path) = self.open_path(now, number, from) else {
+        let Some(path) = self.open_path(now, number, socket, from) else {
             if let Some(request) = self.pairs.get(&number).and_then(|pair| pair.request) {
                 self.out.events.push_back(Event::Failed { request, error: ConnectError::Busy });
             }
@@ -219,8 +253,8 @@ impl Machine {
             via,
             took,
         }));
-        let name = pair.name;
-        self.report(socket, name, Some((via, ms)));
+        let (told, name) = (pair.socket, pair.name);
+        self.report(told, name, Some((via, ms)));
         Some(path)
     }
 
@@ -230,4 +264,10 @@ impl Machine {
             self.out.request(socket, self.servers.current(), &Message::Result(Verdict { pair, reached }));
         }
     }
+}
+
+/// The port that both sides of a pair read off its key, of those that nobody is given for good.
+fn agreed_port(key: PunchKey) -> u16 {
+    let [first, second, ..] = key.to_bytes();
+    DYNAMIC_PORTS | u16::from_be_bytes([first, second])
 }

@@ -27,13 +27,18 @@ pub(super) struct PathState {
     addr: SocketAddr,
     /// The pairs that it came of: one, and one for each time that the peers asked for each other again.
     pairs: VecDeque<u64>,
-    /// Addresses that its datagrams come from.
-    from: Vec<SocketAddr>,
+    /// Addresses that its datagrams come from, and the sockets that they come to.
+    from: Vec<(SocketId, SocketAddr)>,
     /// `None` of a legacy peer, which would not know what to make of our words.
     alive_at: Option<Duration>,
 }
 
 impl PathState {
+    /// Whether it needs this socket of ours.
+    pub(super) fn uses(&self, socket: SocketId) -> bool {
+        self.socket == socket || self.from.iter().any(|(other, _)| *other == socket)
+    }
+
     pub(super) fn due(&self) -> Option<Duration> {
         self.alive_at.map(|alive_at| alive_at.min(self.heard + SILENT_MAX))
     }
@@ -41,9 +46,14 @@ impl PathState {
 
 impl Machine {
     /// The path of a pair by this address, a new one or the one that is there. `None` where there are too many.
-    pub(super) fn open_path(&mut self, now: Duration, number: u64, addr: SocketAddr) -> Option<PathId> {
-        let pair = self.pairs.get(&number)?;
-        let (socket, has_key) = (pair.socket, pair.key.is_some());
+    pub(super) fn open_path(
+        &mut self,
+        now: Duration,
+        number: u64,
+        socket: SocketId,
+        addr: SocketAddr,
+    ) -> Option<PathId> {
+        let has_key = self.pairs.get(&number)?.key.is_some();
         if let Some(known) = self.routes.get(&(socket, addr)).copied()
             && let Some(path) = self.paths.get_mut(&known)
         {
@@ -69,16 +79,16 @@ impl Machine {
             alive_at,
         };
         self.paths.insert(id, path);
-        self.add_route(id, addr);
+        self.add_route(id, socket, addr);
         Some(id)
     }
 
-    /// Datagrams of a path's peer come from there as well.
-    pub(super) fn add_route(&mut self, id: PathId, from: SocketAddr) {
+    /// Datagrams of a path's peer come to that socket from there as well.
+    pub(super) fn add_route(&mut self, id: PathId, socket: SocketId, from: SocketAddr) {
         let Some(path) = self.paths.get_mut(&id) else { return };
-        if path.from.len() < ROUTES_MAX && !self.routes.contains_key(&(path.socket, from)) {
-            path.from.push(from);
-            self.routes.insert((path.socket, from), id);
+        if path.from.len() < ROUTES_MAX && !self.routes.contains_key(&(socket, from)) {
+            path.from.push((socket, from));
+            self.routes.insert((socket, from), id);
         }
     }
 
@@ -126,8 +136,8 @@ impl Machine {
         for number in path.pairs {
             self.forget_pair(number);
         }
-        for from in path.from {
-            self.routes.remove(&(path.socket, from));
+        for route in path.from {
+            self.routes.remove(&route);
         }
         true
     }

@@ -18,6 +18,8 @@ const WAYS_MAX: usize = 12;
 /// Bounds for the time from one punch to the next that a server names.
 const INTERVAL_LEAST: Duration = Duration::from_millis(20);
 const INTERVAL_MOST: Duration = Duration::from_secs(1);
+/// Punches by the ways that are there from the start, before those by an agreed port begin: mostly none is wanted by then.
+const PUNCHES_BEFORE_AGREED: u32 = 5;
 /// Punches that a legacy peer is sent after it was heard: it needs one, and says no word for having it.
 const LEGACY_MORE: u32 = 5;
 
@@ -53,11 +55,14 @@ pub(super) enum State {
     Over,
 }
 
-/// An address of the other peer.
+/// An address of the other peer, and the socket that it is spoken to by.
 #[derive(Debug)]
 struct Way {
+    socket: SocketId,
     addr: SocketAddr,
     via: Path,
+    /// When it is tried first.
+    start: Duration,
     heard: bool,
     confirmed: bool,
 }
@@ -67,6 +72,8 @@ pub(super) struct Plan {
     pub(super) lan: LanAddrs,
     /// Whether the address that the server sees is tried.
     pub(super) mapped: bool,
+    /// A way by the port that both sides agree upon, where there is one.
+    pub(super) agreed: Option<(SocketId, SocketAddr)>,
     pub(super) start: Duration,
     pub(super) interval: Duration,
 }
@@ -77,13 +84,18 @@ impl Pair {
         for addr in plan.lan.as_slice() {
             // Another network may have the same addresses. We know who we are.
             if !ours.as_slice().contains(addr) {
-                self.way(*addr, Path::Lan);
+                self.way(self.socket, *addr, Path::Lan, plan.start);
             }
         }
-        if plan.mapped {
-            self.way(self.peer, Path::Mapped);
-        }
         self.interval = plan.interval.clamp(INTERVAL_LEAST, INTERVAL_MOST);
+        if plan.mapped {
+            // A router that carries it may be as fast as the local network, which is to be preferred.
+            let head_start = if self.ways.is_empty() { Duration::ZERO } else { self.interval };
+            self.way(self.socket, self.peer, Path::Mapped, plan.start + head_start);
+        }
+        if let Some((socket, addr)) = plan.agreed {
+            self.way(socket, addr, Path::Observed, plan.start + self.interval * PUNCHES_BEFORE_AGREED);
+        }
         self.next = Some(plan.start);
         self.until = plan.start + PUNCHES_FOR;
         !self.ways.is_empty()
@@ -136,33 +148,44 @@ impl Pair {
         let Some(next) = self.next.filter(|next| *next <= now) else { return };
         let again = next.max(now.saturating_sub(self.interval)) + self.interval;
         self.next = Some(again).filter(|again| *again < self.until);
-        for way in &self.ways {
-            out.send(self.socket, way.addr, self.word(way));
+        for way in self.ways.iter().filter(|way| way.start <= now) {
+            out.send(way.socket, way.addr, self.word(way));
         }
     }
 
+    /// Whether it needs this socket of ours.
+    pub(super) fn uses(&self, socket: SocketId) -> bool {
+        self.socket == socket || self.ways.iter().any(|way| way.socket == socket)
+    }
+
+    /// Whether it has come to nothing, or has been at it for so long that it hardly will come to anything.
+    pub(super) fn is_vain(&self, now: Duration) -> bool {
+        self.state == State::Over || self.state == State::Punching && self.told + PUNCHES_FOR / 2 <= now
+    }
+
     /// The other one was heard from this address. False where there are too many.
-    pub(super) fn hear(&mut self, from: SocketAddr) -> bool {
+    pub(super) fn hear(&mut self, now: Duration, socket: SocketId, from: SocketAddr) -> bool {
         let via = if from == self.peer { Path::Mapped } else { Path::Observed };
-        self.way(from, via).map(|way| way.heard = true).is_some()
+        self.way(socket, from, via, now).map(|way| way.heard = true).is_some()
     }
 
     /// The way by this address is open in both directions. Gives what it is, and whether that was not known before.
-    pub(super) fn confirm(&mut self, from: SocketAddr) -> Option<(Path, bool)> {
-        let way = self.ways.iter_mut().find(|way| way.addr == from)?;
+    pub(super) fn confirm(&mut self, socket: SocketId, from: SocketAddr) -> Option<(Path, bool)> {
+        let way = self.ways.iter_mut().find(|way| (way.socket, way.addr) == (socket, from))?;
         let is_new = !way.confirmed;
         way.confirmed = true;
         Some((way.via, is_new))
     }
 
     /// Whether a punch was heard from there.
-    pub(super) fn has_heard(&self, from: SocketAddr) -> bool {
-        self.ways.iter().any(|way| way.addr == from && way.heard)
+    pub(super) fn has_heard(&self, socket: SocketId, from: SocketAddr) -> bool {
+        self.ways.iter().any(|way| (way.socket, way.addr) == (socket, from) && way.heard)
     }
 
     /// A path was opened: the other one is answered from now on, and not punched.
     pub(super) fn connected(&mut self, now: Duration, path: PathId) {
         self.state = State::Connected(path);
+        self.ways.retain(|way| way.heard || way.start <= now);
         if self.key.is_none() {
             self.next = Some(now);
             self.until = now + self.interval * LEGACY_MORE;
@@ -178,9 +201,9 @@ impl Pair {
     }
 
     /// Says to an address how far we are with it.
-    pub(super) fn answer(&self, to: SocketAddr, out: &mut Outbox) {
-        if let Some(way) = self.ways.iter().find(|way| way.addr == to) {
-            out.send(self.socket, to, self.word(way));
+    pub(super) fn answer(&self, socket: SocketId, to: SocketAddr, out: &mut Outbox) {
+        if let Some(way) = self.ways.iter().find(|way| (way.socket, way.addr) == (socket, to)) {
+            out.send(socket, to, self.word(way));
         }
     }
 
@@ -197,14 +220,14 @@ impl Pair {
         self.says(says).unwrap_or_else(|| legacy::PUNCH.to_vec())
     }
 
-    fn way(&mut self, addr: SocketAddr, via: Path) -> Option<&mut Way> {
-        if let Some(known) = self.ways.iter().position(|way| way.addr == addr) {
+    fn way(&mut self, socket: SocketId, addr: SocketAddr, via: Path, start: Duration) -> Option<&mut Way> {
+        if let Some(known) = self.ways.iter().position(|way| (way.socket, way.addr) == (socket, addr)) {
             return self.ways.get_mut(known);
         }
         if self.ways.len() >= WAYS_MAX {
             return None;
         }
-        self.ways.push(Way { addr, via, heard: false, confirmed: false });
+        self.ways.push(Way { socket, addr, via, start, heard: false, confirmed: false });
         self.ways.last_mut()
     }
 }

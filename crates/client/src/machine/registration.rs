@@ -18,6 +18,8 @@ use crate::Identity;
 
 /// How often a registration is refused, or begun anew at the server's word, until that counts as its last word.
 const RESTARTS_MAX: u32 = 4;
+/// Tokens that are shown without an answer, one after the other, before the one that makes the server count as silent.
+const UNPROVEN_MAX: u32 = 5;
 /// Keepalive where the server names none: most NATs keep a mapping for 30 seconds.
 const KEEPALIVE: Duration = Duration::from_secs(20);
 /// Bounds for the keepalive that a server names.
@@ -38,6 +40,8 @@ pub(super) struct Registration {
     probe: Option<Probe>,
     legacy: bool,
     restarts: u32,
+    /// Tokens that were shown without an answer.
+    unproven: u32,
     contact: Contact,
     left: bool,
 }
@@ -93,6 +97,7 @@ impl Registration {
             probe: None,
             legacy: false,
             restarts: 0,
+            unproven: 0,
             contact: Contact::Good,
             left: false,
         }
@@ -222,8 +227,12 @@ impl Registration {
                 self.left = true;
                 News::Left
             }
-            Some(Step::Prove) => self.begin(now, who, out),
-            Some(Step::Ask | Step::Keep) => {
+            Some(Step::Prove) if self.unproven < UNPROVEN_MAX => {
+                self.unproven += 1;
+                self.begin(now, who, out)
+            }
+            Some(Step::Ask | Step::Prove | Step::Keep) => {
+                self.unproven = 0;
                 self.contact = Contact::Silent;
                 News::Silent
             }
@@ -232,14 +241,13 @@ impl Registration {
 
     /// An answer of version 2 to a register.
     pub(super) fn hear(&mut self, now: Duration, said: &YourAddr, who: &Who<'_>, out: &mut Outbox) -> News {
-        if self.asking.answered(now, said.tid).is_none() {
-            return News::Nothing;
-        }
+        let Some(step) = self.asking.answered(now, said.tid) else { return News::Nothing };
         self.heard();
         self.legacy = false;
         match said.status {
             Status::Verify => {
-                self.restarts += 1;
+                // What is answered like that for want of a token is no refusal.
+                self.restarts += u32::from(step != Step::Ask);
                 if self.restarts > RESTARTS_MAX {
                     return self.restart(now, who, out);
                 }
@@ -248,6 +256,7 @@ impl Registration {
             }
             Status::Ok { keepalive_secs, alt_port, .. } => {
                 self.restarts = 0;
+                self.unproven = 0;
                 self.contact = Contact::Good;
                 let keepalive =
                     Duration::from_secs(keepalive_secs.into()).clamp(KEEPALIVE_LEAST, KEEPALIVE_MOST);

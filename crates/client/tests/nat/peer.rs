@@ -12,7 +12,7 @@ pub(crate) struct Detour {
     pub(crate) back: Duration,
 }
 
-/// A client on a simulated host. Socket number n is at the n-th port from its own.
+/// A client on a simulated host. Socket number n is at the n-th port from its own, but for those that are to have another.
 #[derive(Debug)]
 pub(crate) struct Peer {
     machine: Machine,
@@ -140,8 +140,9 @@ impl Peer {
     }
 
     fn take(&mut self, now: Duration, to: SocketAddr, from: SocketAddr, bytes: &[u8]) {
-        let number = u32::from(to.port() - self.local.port());
-        let Some(socket) = self.machine.sockets().find(|socket| socket.number() == number) else { return };
+        let Some(socket) = self.machine.sockets().find(|socket| self.address_of(*socket) == to) else {
+            return;
+        };
         if let Whose::Path(_) = self.machine.handle(now, socket, from, bytes) {
             self.heard.push(bytes.to_vec());
         }
@@ -175,6 +176,7 @@ impl Peer {
 
     fn address_of(&self, socket: SocketId) -> SocketAddr {
         let number = u16::try_from(socket.number()).expect("few");
-        SocketAddr::new(self.local.ip(), self.local.port() + number)
+        let port = self.machine.port_of(socket).unwrap_or(self.local.port() + number);
+        SocketAddr::new(self.local.ip(), port)
     }
 }

@@ -66,7 +66,7 @@ fn neighbours_of_a_carrier_that_hairpins_meet_and_nobody_takes_itself_for_the_ot
 
 #[test]
 fn a_customer_of_a_carrier_meets_whom_the_harder_of_its_routers_lets_it() {
-    for (carrier, home, through) in nat_simulator::expected::LEGACY_BY_CARRIER {
+    for (carrier, home, through) in nat_simulator::expected::BY_CARRIER {
         let mut world = World::of_two(1, [&[carrier, home], HOME], line(), Detour::default());
         world.register();
         assert_eq!(world.connect(0, 1).is_ok(), through, "{home} behind {carrier}");

@@ -98,6 +98,34 @@ fn a_server_that_says_nothing_is_silent_after_eight_seconds_and_asked_on() {
     bench.join("203.0.113.1:1");
 }
 
+/// What is lost on the way is no word of the server.
+#[test]
+fn a_server_whose_answers_to_tokens_are_lost_is_silent_and_refuses_nothing() {
+    let mut bench = Bench::new();
+    let mut asked = 0;
+    let event = loop {
+        if let Some(event) = bench.events().pop() {
+            break event;
+        }
+        let tid = bench.register().tid;
+        asked += 1;
+        let said = YourAddr {
+            tid,
+            addr: addr("198.51.100.7:5"),
+            status: Status::Verify,
+            token: Token::from_bytes([2; 16]),
+        };
+        bench.hear("203.0.113.1:1", &Reply::YourAddr(said));
+        // It shows the token, and hears nothing for that.
+        assert!(bench.register().token.is_some());
+        let due = bench.machine.next_timeout().unwrap();
+        bench.pass(due.saturating_sub(bench.now));
+    };
+    assert!(matches!(event, Event::Unavailable(BindError::Silent)), "{event:?}");
+    assert_eq!(asked, 6);
+    bench.join("203.0.113.1:1");
+}
+
 #[test]
 fn a_registration_is_kept_and_made_anew_where_the_server_has_forgotten_it() {
     let mut bench = Bench::new();

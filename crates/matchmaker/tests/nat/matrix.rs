@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use nat_simulator::expected::{LEGACY_BY_CARRIER, legacy_rounds};
+use nat_simulator::expected::{BY_CARRIER, legacy_rounds};
 use nat_simulator::{Link, RouterKind};
 
 use crate::legacy_peer::ROUND;
@@ -76,7 +76,7 @@ fn two_bare_masquerades_meet_where_their_first_punches_cross() {
 
 #[test]
 fn a_customer_of_a_carrier_gets_through_where_the_harder_of_its_two_routers_does() {
-    for (carrier, home, through) in LEGACY_BY_CARRIER {
+    for (carrier, home, through) in BY_CARRIER {
         let line = Link::delayed(Duration::from_millis(5));
         let kinds: [&[_]; 2] = [&[carrier, home], &[RouterKind::HomeRouter]];
         let mut world = World::new(1, kinds, line, Duration::from_millis(25));
