@@ -5,16 +5,20 @@ use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 
-use crate::compare::{CompareHttpArgs, CompareStunArgs, CompareUdpArgs, RegistrationsArgs};
+use crate::compare::{
+    CompareHttpArgs, CompareStunArgs, CompareTrackersArgs, CompareUdpArgs, RegistrationsArgs,
+};
 use crate::flood::FloodArgs;
 use crate::http::HttpArgs;
 use crate::http::bare::BareHttpArgs;
 use crate::interrupt::{Interrupted, unless_interrupted};
 use crate::mappings::MappingsArgs;
+use crate::nodes::NodesArgs;
+use crate::plan::PlanArgs;
 use crate::scale::ScaleArgs;
 use crate::udp::UdpArgs;
 use crate::udp::echo::UdpEchoArgs;
-use crate::{compare, flood, http, mappings, scale, udp};
+use crate::{compare, flood, http, mappings, nodes, plan, scale, udp};
 
 /// Exit code of a program that a signal stopped, by custom of shells.
 const INTERRUPTED: u8 = 130;
@@ -43,6 +47,8 @@ enum Command {
     Registrations(RegistrationsArgs),
     Scale(ScaleArgs),
     Flood(FloodArgs),
+    Nodes(NodesArgs),
+    Plan(PlanArgs),
 }
 
 /// Measure our servers and the bare limit in turns
@@ -51,6 +57,7 @@ enum Compare {
     Http(CompareHttpArgs),
     Udp(CompareUdpArgs),
     Stun(CompareStunArgs),
+    Trackers(CompareTrackersArgs),
 }
 
 /// Runs what the command line asks for, and says on standard error what went wrong.
@@ -73,10 +80,13 @@ fn dispatch(command: &Command) -> anyhow::Result<()> {
         Command::Compare(Compare::Http(args)) => measure(compare::http(args)),
         Command::Compare(Compare::Udp(args)) => measure(compare::udp(args)),
         Command::Compare(Compare::Stun(args)) => measure(compare::stun(args)),
+        Command::Compare(Compare::Trackers(args)) => measure(compare::trackers(args)),
         Command::Mappings(args) => measure(mappings::run(args)),
         Command::Registrations(args) => measure(compare::registrations(args)),
         Command::Scale(args) => measure(scale::run(args)),
         Command::Flood(args) => measure(flood::run(args)),
+        Command::Nodes(args) => measure(nodes::run(args)),
+        Command::Plan(args) => plan::run(args),
     }
 }
 

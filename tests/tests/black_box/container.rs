@@ -3,6 +3,7 @@
 
 mod compose;
 mod endpoint;
+mod fleet;
 mod image;
 mod recovery;
 mod serving;

@@ -12,7 +12,7 @@ const ARROWS: [(&str, &[&str]); 11] = [
     ("matchmaker", &["peer-core", "registry", "service"]),
     ("tracker", &["peer-core", "registry", "service"]),
     ("standalone", &["matchmaker", "service", "tracker"]),
-    ("bench", &["peer-core"]),
+    ("bench", &["matchmaker", "peer-core", "registry"]),
     ("peerctl", &["peer-client", "peer-core"]),
     ("peer-client", &["peer-core"]),
     ("nat-simulator", &[]),

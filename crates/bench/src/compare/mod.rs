@@ -6,9 +6,11 @@ mod meter;
 mod registrations;
 mod stun;
 mod summary;
+mod trackers;
 mod udp;
 
 pub(crate) use http::{CompareHttpArgs, run as http};
 pub(crate) use registrations::{RegistrationsArgs, run as registrations};
 pub(crate) use stun::{CompareStunArgs, run as stun};
+pub(crate) use trackers::{CompareTrackersArgs, run as trackers};
 pub(crate) use udp::{CompareUdpArgs, run as udp};

@@ -13,7 +13,7 @@ use serde::Serialize;
 
 pub(crate) use curves::{Curves, Line};
 pub(crate) use machine::Circumstances;
-pub(crate) use plot::{Bar, Chart};
+pub(crate) use plot::{Bar, Chart, draw};
 pub(crate) use table::Table;
 
 /// One finished measurement.

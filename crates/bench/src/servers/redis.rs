@@ -1,5 +1,6 @@
 //! A Redis of our own, with the persistence of the container's `redis.conf`.
 
+use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::Path;
 use std::process::Command;
@@ -86,6 +87,40 @@ impl Redis {
         Ok(field(&info, "used_memory").context("INFO has no used_memory")?.parse()?)
     }
 
+    /// Calls of each command so far, those that scripts made among them.
+    pub(crate) async fn calls(&self) -> anyhow::Result<BTreeMap<String, u64>> {
+        Ok(calls_in(&section(self.address, "commandstats").await?))
+    }
+
+    /// CPU time of its main thread and its threads of I/O so far, without what it forked.
+    pub(crate) async fn cpu(&self) -> anyhow::Result<Duration> {
+        let info = section(self.address, "cpu").await?;
+        let mut sum = Duration::ZERO;
+        for name in ["used_cpu_user", "used_cpu_sys"] {
+            sum += Duration::from_secs_f64(field(&info, name).context("INFO has no CPU time")?.parse()?);
+        }
+        Ok(sum)
+    }
+
+    /// Bytes that it received and sent so far.
+    pub(crate) async fn wire(&self) -> anyhow::Result<(u64, u64)> {
+        let info = section(self.address, "stats").await?;
+        let read = |name| anyhow::Ok(field(&info, name).context("INFO has no bytes")?.parse()?);
+        Ok((read("total_net_input_bytes")?, read("total_net_output_bytes")?))
+    }
+
+    /// Gives each key this value.
+    pub(crate) async fn set(&self, keys: &[String], value: &str) -> anyhow::Result<()> {
+        let mut stream = TcpStream::connect(self.address).await?;
+        for keys in keys.chunks(1_000) {
+            let commands: Vec<String> = keys.iter().map(|key| format!("SET {key} {value}\r\n")).collect();
+            stream.write_all(commands.concat().as_bytes()).await?;
+            let mut answers = vec![0; keys.len() * b"+OK\r\n".len()];
+            stream.read_exact(&mut answers).await?;
+        }
+        Ok(())
+    }
+
     /// Has it save now what it would save in a while, and waits for that: what is measured then has the machine to itself.
     pub(crate) async fn settle(&self) -> anyhow::Result<()> {
         let deadline = Instant::now() + SAVE_LIMIT;
@@ -125,8 +160,13 @@ fn free_address() -> anyhow::Result<SocketAddr> {
 
 /// The text of `INFO`.
 async fn info(address: SocketAddr) -> anyhow::Result<String> {
+    section(address, "").await
+}
+
+/// The text of `INFO` with one section of it, all of the usual ones where it has no name.
+async fn section(address: SocketAddr, name: &str) -> anyhow::Result<String> {
     let mut stream = TcpStream::connect(address).await?;
-    stream.write_all(b"INFO\r\n").await?;
+    stream.write_all(format!("INFO {name}\r\n").as_bytes()).await?;
     let mut reply = Vec::new();
     loop {
         if let Some(text) = bulk_string(&reply) {
@@ -142,6 +182,20 @@ fn bulk_string(reply: &[u8]) -> Option<String> {
     let text = str::from_utf8(reply).ok()?;
     let (length, rest) = text.strip_prefix('$')?.split_once("\r\n")?;
     rest.get(..length.parse().ok()?).map(str::to_owned)
+}
+
+/// The calls in lines such as `cmdstat_zadd:calls=12,usec=34,...`; those of subcommands are under their command.
+fn calls_in(info: &str) -> BTreeMap<String, u64> {
+    let read = |line: &str| -> Option<(String, u64)> {
+        let (name, figures) = line.strip_prefix("cmdstat_")?.split_once(":calls=")?;
+        let calls = figures.split_once(',').map_or(figures, |(calls, _)| calls);
+        Some((name.split('|').next()?.to_owned(), calls.trim().parse().ok()?))
+    };
+    let mut calls: BTreeMap<String, u64> = BTreeMap::new();
+    for (name, count) in info.lines().filter_map(read) {
+        *calls.entry(name).or_default() += count;
+    }
+    calls
 }
 
 /// A line `name:value` of `INFO`.
@@ -167,6 +221,26 @@ mod tests {
         let info = "# Memory\r\nused_memory_human:1M\r\nused_memory:1048576\r\n";
         assert_eq!(field(info, "used_memory"), Some("1048576"));
         assert_eq!(field(info, "memory"), None);
+    }
+
+    #[test]
+    fn calls_are_read_by_command() {
+        let info = "# Commandstats\r\ncmdstat_zadd:calls=12,usec=34\r\ncmdstat_config|get:calls=2,usec=1\r\n\
+                    cmdstat_config|set:calls=3,usec=1\r\n";
+        let calls = calls_in(info);
+        assert_eq!((calls.get("zadd"), calls.get("config"), calls.len()), (Some(&12), Some(&5), 2));
+    }
+
+    #[tokio::test]
+    async fn a_redis_counts_what_it_is_asked() {
+        let directory = tempfile::tempdir().unwrap();
+        let redis = Redis::start(directory.path()).await.unwrap();
+        let before = redis.wire().await.unwrap();
+        redis.set(&["a".to_owned(), "b".to_owned()], "1").await.unwrap();
+        assert_eq!(redis.calls().await.unwrap().get("set"), Some(&2));
+        let after = redis.wire().await.unwrap();
+        assert!(after.0 >= before.0 + 22 && after.1 >= before.1 + 10, "{before:?} {after:?}");
+        assert!(redis.cpu().await.unwrap() > Duration::ZERO);
     }
 
     #[tokio::test]

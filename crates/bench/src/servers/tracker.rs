@@ -56,6 +56,14 @@ impl Tracker {
         Ok(tracker)
     }
 
+    /// Starts one on the Redis of somebody else, and waits until it is ready.
+    pub(crate) async fn sharing(redis: &Redis) -> anyhow::Result<Self> {
+        let directory = tempfile::Builder::new().prefix("bench-tracker-").tempdir()?;
+        let mut tracker = Self::start_with(Store::Redis, directory, None, Some(redis.url())).await?;
+        tracker.ready().await?;
+        Ok(tracker)
+    }
+
     /// Waits until the tracker says that it and its store are ready.
     async fn ready(&mut self) -> anyhow::Result<()> {
         let admin = self.process.listening("tracker-admin", START_LIMIT).await?;
@@ -73,6 +81,16 @@ impl Tracker {
             Store::Embedded => None,
             Store::Redis => Some(Redis::start(directory.path()).await?),
         };
+        let url = redis.as_ref().map(Redis::url);
+        Self::start_with(store, directory, redis, url).await
+    }
+
+    async fn start_with(
+        store: Store,
+        directory: TempDir,
+        redis: Option<Redis>,
+        url: Option<String>,
+    ) -> anyhow::Result<Self> {
         let mut command = Command::new(program("tracker")?);
         // Whatever is set outside must not change what is measured.
         command
@@ -87,8 +105,8 @@ impl Tracker {
             .env("DATA_DIR", directory.path())
             // A `.env` file where the benchmark happens to be started is none of its business.
             .current_dir(directory.path());
-        if let Some(redis) = &redis {
-            command.env("REDIS_URL", redis.url());
+        if let Some(url) = url {
+            command.env("REDIS_URL", url);
         }
         let mut process = ServerProcess::start("tracker", &mut command)?;
         let address = process.listening("tracker", START_LIMIT).await?;

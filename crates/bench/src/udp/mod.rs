@@ -9,7 +9,7 @@ mod pair;
 pub(crate) mod stun;
 mod swarm;
 pub(crate) mod tracking;
-mod v2;
+pub(crate) mod v2;
 
 use std::net::SocketAddr;
 use std::sync::Arc;

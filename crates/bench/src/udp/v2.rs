@@ -3,7 +3,9 @@
 use std::net::{SocketAddr, SocketAddrV4};
 
 use ed25519_dalek::{Signer as _, SigningKey};
-use peer_core::datagram::v2::{LanAddrs, Register, Reply, Request, SignedText, Status, Tid, Token, YourAddr};
+use peer_core::datagram::v2::{
+    Connect, LanAddrs, Register, Reply, Request, SignedText, Status, Target, Tid, Token, YourAddr,
+};
 use peer_core::{PeerId, PeerSignature};
 
 /// What it knows of its address, and its keys.
@@ -54,6 +56,28 @@ impl V2Peer {
         let mut datagram = Vec::new();
         Request::Register(register).encode(&mut datagram);
         datagram
+    }
+
+    /// Whether it may say more than hello.
+    pub(crate) fn has_token(&self) -> bool {
+        self.token.is_some()
+    }
+
+    /// The id that it goes by.
+    pub(crate) fn id(&self) -> PeerId {
+        let [first, second] = &self.keys;
+        let key = if self.by == 0 { first } else { second };
+        PeerId::from_bytes(key.verifying_key().to_bytes())
+    }
+
+    /// A connect; `None` before it has a token.
+    pub(crate) fn connect(&mut self, target: Target) -> Option<Vec<u8>> {
+        let token = self.token?;
+        self.sent += 1;
+        let connect = Connect { tid: tid(self.sent), token, target };
+        let mut datagram = Vec::new();
+        Request::Connect(connect).encode(&mut datagram);
+        Some(datagram)
     }
 
     /// Whether `datagram` is the answer that is due: a token at first, and a registration after that.
