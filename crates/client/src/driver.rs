@@ -170,14 +170,15 @@ impl Driver {
 
     /// Sends what the machine wants sent, and tells what it has to tell.
     fn perform(&mut self) {
-        while let Some(event) = self.machine.poll_event() {
-            self.tell(event);
-        }
+        // First, so that a peer hears that a path is open before it hears what is said on it.
         while let Some(transmit) = self.machine.poll_transmit() {
             // What the kernel has no room for is lost, as anything may be on the way, and repeated like that.
             let port = self.machine.port_of(transmit.socket);
             let socket = self.shared.sockets.get(transmit.socket, port);
             let _ = socket.and_then(|socket| socket.try_send(transmit.to, &transmit.bytes, None));
+        }
+        while let Some(event) = self.machine.poll_event() {
+            self.tell(event);
         }
     }
 
