@@ -6,6 +6,7 @@
 mod addresses;
 mod format;
 mod request_id;
+mod traces;
 
 use std::io::IsTerminal as _;
 use std::str::FromStr;
@@ -17,6 +18,7 @@ use tracing_subscriber::fmt::format::{Format, JsonFields};
 
 pub use addresses::shown;
 pub use request_id::{RequestId, X_REQUEST_ID};
+pub use traces::{Served, TraceSettings, Traces};
 
 use crate::Failure;
 use crate::settings::catalogue::{LOG_ADDRESSES, LOG_FORMAT, RUST_LOG};

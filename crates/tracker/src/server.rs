@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use actix_web::body::{EitherBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::Method;
+use actix_web::http::header::{HeaderName, HeaderValue};
 use actix_web::middleware::{Next, from_fn};
 use actix_web::web::{Data, PayloadConfig};
 use actix_web::{Error, HttpMessage as _, HttpServer, ResponseError as _};
@@ -14,7 +15,7 @@ use peer_core::Owner;
 use peer_core::limits::BODY_MAX_BYTES;
 use registry::Registry;
 use service::admin::log_listening;
-use service::telemetry::{RequestId, X_REQUEST_ID, shown};
+use service::telemetry::{RequestId, Served, Traces, X_REQUEST_ID, shown};
 use service::{Failure, Shutdown};
 
 use crate::caller::{self, Caller};
@@ -56,6 +57,7 @@ pub(crate) struct App {
     pub(crate) live: Live,
     /// There where a matchmaker runs in this process.
     pub(crate) hears: Option<Hears>,
+    pub(crate) traces: Traces,
     /// `redis` or `embedded`.
     pub(crate) store_kind: &'static str,
 }
@@ -97,6 +99,9 @@ pub(crate) async fn serve(
     server.await.map_err(failed)
 }
 
+/// Names the trace that a request is part of (W3C Trace Context).
+const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+
 /// The way in and out of every request: which and whose it is, whether it may come in, and how it ended.
 async fn enter(
     request: ServiceRequest,
@@ -106,13 +111,14 @@ async fn enter(
         return next.call(request).await.map(ServiceResponse::map_into_left_body);
     };
     let id = request_id(&app, &request);
-    let mut answer = id.clone().scope(answer(&app, request, next)).await?;
+    let mut answer = id.clone().scope(answer(&app, &id, request, next)).await?;
     answer.headers_mut().insert(X_REQUEST_ID, id.header().clone());
     Ok(answer)
 }
 
 async fn answer<B: MessageBody + 'static>(
     app: &App,
+    id: &RequestId,
     request: ServiceRequest,
     next: Next<B>,
 ) -> Result<ServiceResponse<EitherBody<B>>, Error> {
@@ -122,6 +128,7 @@ async fn answer<B: MessageBody + 'static>(
         Ok(caller) => (Some(caller), admit(app, caller)),
         Err(refused) => (None, Err(refused)),
     };
+    let parent = app.traces.are_on().then(|| by_proxy(app, &request, &TRACEPARENT).cloned()).flatten();
     let answer = match admitted {
         Ok(()) => next.call(request).await.map(ServiceResponse::map_into_left_body),
         Err(refused) => Ok(request.into_response(refused.error_response()).map_into_right_body()),
@@ -134,7 +141,17 @@ async fn answer<B: MessageBody + 'static>(
     app.metrics.request(route, status, took);
     app.live.traffic.answered(status, took);
     if let Some(caller) = caller {
-        tracing::debug!(caller = %shown(caller.peer.ip()), method, route = route.name, status, took_us = took.as_micros(), "request");
+        let caller = caller.peer.ip();
+        tracing::debug!(
+            caller = %shown(caller),
+            method,
+            route = route.name,
+            status,
+            took_us = took.as_micros(),
+            "request"
+        );
+        let parent = parent.as_ref().and_then(|parent| parent.to_str().ok());
+        app.traces.request(Served { method, route: route.name, status, took, id, caller, parent });
     }
     answer
 }
@@ -142,11 +159,14 @@ async fn answer<B: MessageBody + 'static>(
 /// What the request is called in the log and in its answer: as a trusted proxy says, so that its log and ours can be read
 /// together, or else something of our own.
 fn request_id(app: &App, request: &ServiceRequest) -> RequestId {
-    let told = request.headers().get(X_REQUEST_ID).and_then(RequestId::taken);
-    told.filter(|_| {
-        request.peer_addr().is_some_and(|socket| app.trusted.contains(socket.ip().to_canonical()))
-    })
-    .unwrap_or_else(RequestId::random)
+    by_proxy(app, request, &X_REQUEST_ID).and_then(RequestId::taken).unwrap_or_else(RequestId::random)
+}
+
+/// A header, where it is the word of a trusted proxy.
+fn by_proxy<'a>(app: &App, request: &'a ServiceRequest, name: &HeaderName) -> Option<&'a HeaderValue> {
+    let value = request.headers().get(name)?;
+    let socket = request.peer_addr()?;
+    app.trusted.contains(socket.ip().to_canonical()).then_some(value)
 }
 
 /// Methods that strangers make up are one, as paths are.

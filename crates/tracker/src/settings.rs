@@ -8,6 +8,7 @@ use service::settings::catalogue::{
     SERVER_NAME, TRACKER_ADMIN_LISTEN, TRACKER_LISTEN, TRACKER_RATE_PER_SEC, TRUSTED_PROXIES,
 };
 use service::settings::{BadSetting, Settings};
+use service::telemetry::TraceSettings;
 use service::{Flags, ListenAddrs};
 
 use crate::live::MatchmakerAdmin;
@@ -39,6 +40,8 @@ pub struct TrackerSettings {
     pub(crate) server_name: Option<ServerName>,
     /// `ADMIN_TOKEN`: what the operator shows.
     pub(crate) operator: Option<OperatorToken>,
+    /// `OTEL_EXPORTER_OTLP_ENDPOINT`: whom traces are sent to.
+    pub(crate) traces: TraceSettings,
     /// `DASHBOARD_MATCHMAKER`: whom the dashboard asks about rendezvous.
     pub(crate) matchmaker: MatchmakerAdmin,
 }
@@ -92,6 +95,7 @@ impl TrackerSettings {
             rate: Rate::per_sec(settings.number(&TRACKER_RATE_PER_SEC, 0, RATE_MAX_PER_SEC)?),
             server_name: settings.optional(&SERVER_NAME)?,
             operator: settings.optional(&ADMIN_TOKEN)?,
+            traces: TraceSettings::read(settings)?,
             matchmaker: matchmaker(settings)?,
         })
     }

@@ -7,6 +7,7 @@ use actix_web::web::Data;
 use prometheus_client::registry::Registry as MetricsRegistry;
 use registry::{Bounds, EmbeddedRegistry, RedisRegistry, Registry, RegistryError};
 use service::admin::{self, Readiness, Ready};
+use service::telemetry::Traces;
 use service::{Failure, Shutdown, bind_tcp};
 
 use crate::listeners::Listeners;
@@ -63,6 +64,7 @@ impl Tracker {
             listeners: Listeners::default(),
             live: Live::default(),
             hears,
+            traces: Traces::start(&settings.traces, "tracker")?,
             store_kind,
         };
         let metrics = Arc::new(metrics);
@@ -100,6 +102,9 @@ impl Tracker {
             live::watch(&app, self.matchmaker, &shutdown),
         );
         registry.close().await;
+        // It blocks, and this is the end.
+        let closed = tokio::task::spawn_blocking(move || app.traces.close()).await;
+        closed.map_err(|error| Failure::run("traces", error))?;
         served.and(administered).and(swept)
     }
 }

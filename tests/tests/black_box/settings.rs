@@ -44,6 +44,8 @@ fn a_bad_setting_in_the_environment_is_named() {
         ("TRUSTED_PROXIES", "10.0.0.0/33"),
         ("TRUSTED_PROXIES", "10.0.0.0/8,nonsense"),
         ("LOG_FORMAT", "xml"),
+        ("LOG_ADDRESSES", "none"),
+        ("OTEL_TRACES_SAMPLER_ARG", "2"),
         ("RUST_LOG", "tracker=loud=very"),
         ("REDIS_URL", "http://127.0.0.1"),
         ("REDIS_URL", "not a url"),

@@ -232,6 +232,20 @@ pub static RUST_LOG: Setting = setting(
     "What is logged: a level (error, warn, info, debug, trace), or levels by module such as info,tracker=debug.",
 );
 
+/// `OTEL_EXPORTER_OTLP_ENDPOINT`
+pub static OTEL_EXPORTER_OTLP_ENDPOINT: Setting = setting(
+    "OTEL_EXPORTER_OTLP_ENDPOINT",
+    "",
+    "Collector (OpenTelemetry) that the tracker sends a trace of each request to, by OTLP over HTTP: http://HOST:4318. Needs a \
+     program that was built with --features otlp. Not set, there are no traces.",
+);
+/// `OTEL_TRACES_SAMPLER_ARG`
+pub static OTEL_TRACES_SAMPLER_ARG: Setting = setting(
+    "OTEL_TRACES_SAMPLER_ARG",
+    "1",
+    "Share of requests that are traced, 0 to 1, where no trusted proxy has decided that already (traceparent).",
+);
+
 /// All settings, in the order of the sample file.
 pub static CATALOGUE: &[&Setting] = &[
     &TRACKER_LISTEN,
@@ -266,6 +280,8 @@ pub static CATALOGUE: &[&Setting] = &[
     &LOG_FORMAT,
     &LOG_ADDRESSES,
     &RUST_LOG,
+    &OTEL_EXPORTER_OTLP_ENDPOINT,
+    &OTEL_TRACES_SAMPLER_ARG,
 ];
 
 const SAMPLE_WIDTH: usize = 110;
