@@ -78,7 +78,8 @@ Examples:
   peerctl fetch 203.0.113.5:41001 home --out ./copies")]
 pub struct FetchCommand {
     /// The peer: its id, IP address, or address and port
-    #[arg(value_name = "PEER", value_parser = crate::rendezvous::target)]
+    // One id of 64 begins with a hyphen.
+    #[arg(value_name = "PEER", value_parser = crate::rendezvous::target, allow_hyphen_values = true)]
     pub peer: Target,
     /// The site's name
     #[arg(value_name = "SITE")]
@@ -114,7 +115,8 @@ Examples:
   peerctl connect 203.0.113.5 --chat")]
 pub struct ConnectCommand {
     /// The peer: its id, IP address, or address and port
-    #[arg(value_name = "PEER", value_parser = crate::rendezvous::target)]
+    // One id of 64 begins with a hyphen.
+    #[arg(value_name = "PEER", value_parser = crate::rendezvous::target, allow_hyphen_values = true)]
     pub peer: Target,
     /// Send lines of stdin and print those of the peer
     #[arg(long)]

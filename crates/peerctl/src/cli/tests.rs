@@ -7,7 +7,7 @@ use std::fs;
 use clap::{CommandFactory as _, Parser as _, ValueEnum as _};
 use clap_complete::Shell;
 
-use super::Cli;
+use super::{Cli, Command};
 
 const PAGE: &str = include_str!("../../../../docs/PEERCTL.md");
 
@@ -136,5 +136,28 @@ fn the_page_has_every_command_with_an_example_every_switch_and_every_exit_code()
     }
     for code in 0..=3 {
         assert!(PAGE.contains(&format!("\n| {code} | ")), "exit code {code}");
+    }
+}
+
+#[test]
+fn a_peer_whose_id_begins_with_hyphens_is_no_switch() {
+    for id in ["-UAXw-hDiVqStwqnTRt-vJyYLM8uxJaMwM1V8Sr0Zgw", "--AXw-hDiVqStwqnTRt-vJyYLM8uxJaMwM1V8Sr0Zgw"] {
+        for words in [
+            vec!["fetch", id, "home"],
+            vec!["fetch", "--unchecked", id, "home", "--out", "copies"],
+            vec!["connect", id, "--chat"],
+            vec!["connect", "--count", "3", id],
+        ] {
+            let cli = Cli::try_parse_from([&["peerctl"], words.as_slice()].concat());
+            let peer = match cli.unwrap_or_else(|error| panic!("{words:?}: {error}")).command {
+                Command::Fetch(fetch) => fetch.peer,
+                Command::Connect(connect) => connect.peer,
+                other => panic!("{other:?}"),
+            };
+            assert_eq!(peer, crate::rendezvous::target(id).unwrap(), "{words:?}");
+        }
+    }
+    for switch in ["-h", "--help", "--no-such-switch"] {
+        assert!(Cli::try_parse_from(["peerctl", "fetch", switch, "home"]).is_err(), "{switch}");
     }
 }
