@@ -131,7 +131,7 @@ fn take<'a>(message: &mut &'a [u8], length: usize) -> &'a [u8] {
     taken
 }
 
-fn messages<'a>(message: &'a [u8], number: u64) -> impl Iterator<Item = &'a [u8]> {
+fn messages(message: &[u8], number: u64) -> impl Iterator<Item = &[u8]> {
     fields(message).into_iter().filter_map(move |field| match field {
         (found, Value::Bytes(bytes)) if found == number => Some(bytes),
         _ => None,
