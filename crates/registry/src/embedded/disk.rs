@@ -35,9 +35,7 @@ const FOLDER: &str = "registry-v2";
 const READ_CACHE_BYTES: u64 = 1 << 20;
 /// Writes that the engine keeps in memory before it sorts them into the tree, in bytes without what it needs to find them. It
 /// keeps five times as many where the disk is slow, before it lets us wait.
-const MEMTABLE_BYTES: u64 = 1 << 20;
-/// Threads of the engine: one goes on taking writes out of memory while the other merges what is on disk.
-const WORKERS: usize = 2;
+const MEMTABLE_BYTES: u64 = 2 << 20;
 /// Size of the engine's own journal, in bytes; 64 MiB is the least that it takes.
 const JOURNAL_BYTES: u64 = 64 << 20;
 /// Leftovers that are deleted in one group at the start, in keys.
@@ -156,7 +154,7 @@ impl Disk {
 pub(super) fn open_database(folder: PathBuf) -> Result<Database, fjall::Error> {
     Database::builder(folder)
         .cache_size(READ_CACHE_BYTES)
-        .worker_threads(WORKERS)
+        .worker_threads(1)
         .max_journaling_size(JOURNAL_BYTES)
         .open()
 }
