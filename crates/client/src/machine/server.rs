@@ -67,7 +67,14 @@ impl Machine {
             return News::Silent;
         }
         let are_all_silent = self.servers.pass_over();
-        let sockets: Vec<SocketId> = self.further.keys().copied().chain([SocketId::MAIN]).collect();
+        // What has left one server is not to be registered at another.
+        let sockets: Vec<SocketId> = self
+            .further
+            .iter()
+            .filter(|(_, registration)| !registration.is_leaving())
+            .map(|(socket, _)| *socket)
+            .chain([SocketId::MAIN])
+            .collect();
         for socket in sockets {
             if let Some(registration) = self.registration(socket) {
                 registration.move_away(are_all_silent);
@@ -123,6 +130,7 @@ impl Machine {
             Reply::Error { tid: None, .. } => {}
             // A server that says it twice has moved us already, or knows better by now than to send us where nobody answers.
             Reply::Move { .. } if from != self.servers.current() && self.main.has_joined() => {}
+            Reply::Move { .. } if self.main.is_leaving() => {}
             Reply::Move { to, .. } => {
                 if self.servers.move_to(to.as_slice()) {
                     self.main.move_on();

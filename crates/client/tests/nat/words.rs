@@ -6,7 +6,8 @@ use std::time::Duration;
 use peer_client::machine::{Event, Machine, Settings, SocketId};
 use peer_client::{BindError, ConnectError, Identity, Refusal, Target};
 use peer_core::datagram::v2::{
-    Decoded, ErrorCode, LanAddrs, MoveTargets, Register, Reply, Request, Status, Token, YourAddr,
+    Decoded, ErrorCode, Introduction, LanAddrs, MoveTargets, NatKind, PairId, PunchKey, Register, Reply,
+    Request, Status, Token, YourAddr,
 };
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -42,6 +43,20 @@ impl Bench {
         (transmit.to, request)
     }
 
+    /// What it asked of servers, by which sockets and where. What it says to peers is passed over.
+    fn requests(&mut self) -> impl Iterator<Item = (SocketId, SocketAddr, Request)> {
+        std::iter::from_fn(|| self.machine.poll_transmit()).filter_map(|transmit| {
+            let Decoded::Request(request) = Request::decode(&transmit.bytes) else { return None };
+            Some((transmit.socket, transmit.to, request))
+        })
+    }
+
+    /// What it asked of a server by this socket last, and where.
+    fn sent_by(&mut self, socket: SocketId) -> (SocketAddr, Request) {
+        let asked = self.requests().filter(|(by, ..)| *by == socket).last();
+        asked.map(|(_, to, request)| (to, request)).expect("something is asked")
+    }
+
     fn register(&mut self) -> Register {
         match self.sent() {
             (_, Request::Register(register)) => register,
@@ -50,21 +65,50 @@ impl Bench {
     }
 
     fn hear(&mut self, from: &str, reply: &Reply) {
+        self.hear_at(SocketId::MAIN, from, reply);
+    }
+
+    fn hear_at(&mut self, socket: SocketId, from: &str, reply: &Reply) {
         let mut bytes = Vec::new();
         reply.encode(&mut bytes);
-        self.machine.handle(self.now, SocketId::MAIN, addr(from), &bytes);
+        self.machine.handle(self.now, socket, addr(from), &bytes);
     }
 
     /// The server has answered every step.
     fn join(&mut self, server: &str) {
+        self.join_by(SocketId::MAIN, server);
+        assert!(self.machine.standing().registered);
+    }
+
+    fn join_by(&mut self, socket: SocketId, server: &str) {
         let ok = Status::Ok { ttl_secs: 120, keepalive_secs: 20, alt_port: None };
         for status in [Status::Verify, ok] {
-            let tid = self.register().tid;
+            let (_, Request::Register(Register { tid, .. })) = self.sent_by(socket) else {
+                panic!("a register")
+            };
             let said =
                 YourAddr { tid, addr: addr("198.51.100.7:5"), status, token: Token::from_bytes([2; 16]) };
-            self.hear(server, &Reply::YourAddr(said));
+            self.hear_at(socket, server, &Reply::YourAddr(said));
         }
-        assert!(self.machine.standing().registered);
+    }
+
+    /// The server answers what this socket has just asked for with a peer that can be punched.
+    fn introduce(&mut self, socket: SocketId, pair: u8) {
+        let (server, Request::Connect(connect)) = self.sent_by(socket) else { panic!("a connect") };
+        let introduction = Introduction {
+            tid: Some(connect.tid),
+            pair: PairId::from_bits(pair.into()),
+            peer: addr("198.51.100.9:9"),
+            id: None,
+            lan: LanAddrs::EMPTY,
+            nat: NatKind::Unknown,
+            punch: true,
+            start_ms: 0,
+            interval_ms: 100,
+            key: Some(PunchKey::from_bytes([pair; 16])),
+            cold: false,
+        };
+        self.hear_at(socket, &server.to_string(), &Reply::Peer(introduction));
     }
 
     /// Lets time pass from one thing that is due to the next.
@@ -223,4 +267,51 @@ fn a_request_that_a_dead_server_was_asked_is_asked_at_the_next() {
     assert_eq!(to, addr("203.0.113.2:2"));
     assert!(matches!(request, Request::Connect(_)), "{request:?}");
     assert!(!bench.events().iter().any(|event| matches!(event, Event::Failed { .. })));
+}
+
+/// Its socket would make the peer's IP address ambiguous at the next server as well.
+#[test]
+fn a_socket_of_one_question_that_left_a_server_or_is_about_to_does_not_register_at_the_next() {
+    for is_confirmed in [true, false] {
+        let mut bench = Bench::knowing(&["203.0.113.2:2"]);
+        bench.join("203.0.113.1:1");
+        bench.pass(18 * SECOND);
+        bench.machine.connect(bench.now, Target::Addr(addr("198.51.100.9:9"))).unwrap();
+        bench.introduce(SocketId::MAIN, 1);
+        // The punches come to nothing, and the next attempt is another socket's.
+        bench.pass(2 * SECOND);
+        let further = bench.machine.sockets().last().unwrap();
+        assert_ne!(further, SocketId::MAIN);
+        bench.join_by(further, "203.0.113.1:1");
+        bench.pass(SECOND / 2);
+        bench.introduce(further, 2);
+        let (_, Request::Unregister { tid, .. }) = bench.sent_by(further) else {
+            panic!("it is registered on")
+        };
+        if is_confirmed {
+            bench.hear_at(further, "203.0.113.1:1", &Reply::Unregistered { tid });
+        }
+        // The keepalive of the main one was sent meanwhile, and has no answer.
+        bench.pass(3 * SECOND / 2);
+        assert!(bench.machine.sockets().any(|socket| socket == further), "it punches still");
+        let asked: Vec<_> = bench.requests().collect();
+        let at_the_next = |socket| {
+            asked.iter().any(|(by, to, request)| {
+                *by == socket && *to == addr("203.0.113.2:2") && matches!(request, Request::Register(_))
+            })
+        };
+        assert!(at_the_next(SocketId::MAIN) && !at_the_next(further), "{is_confirmed}: {asked:?}");
+    }
+}
+
+#[test]
+fn a_peer_that_closes_does_not_follow_its_server_to_another() {
+    let mut bench = Bench::new();
+    bench.join("203.0.113.1:1");
+    bench.machine.close(bench.now);
+    let to: MoveTargets = std::iter::once(addr("203.0.113.2:2")).collect();
+    bench.hear("203.0.113.1:1", &Reply::Move { to, within_secs: 20 });
+    bench.pass(2 * SECOND);
+    assert!(bench.requests().all(|(_, to, _)| to == addr("203.0.113.1:1")));
+    assert!(bench.events().iter().any(|event| matches!(event, Event::Closed)));
 }

@@ -74,6 +74,10 @@ impl Asking {
         self.pending.is_some()
     }
 
+    pub(super) fn is_leaving(&self) -> bool {
+        self.pending.as_ref().is_some_and(|pending| pending.step == Step::Leave)
+    }
+
     pub(super) fn due(&self) -> Option<Duration> {
         self.pending.as_ref().map(|pending| pending.retry_at)
     }
