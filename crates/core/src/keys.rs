@@ -39,8 +39,8 @@ pub const SHARDS: u16 = 16;
 /// Slots of a Redis Cluster (Redis Cluster specification, "Key distribution model").
 pub const SLOTS: u16 = 16_384;
 
-/// For how long, in ms, one who changes a mapping on a Cluster keeps others off it: several times what the steps may take.
-pub const CHANGE_MS: u64 = 2_000;
+/// For how long, in ms, one who changes a mapping on a Cluster keeps others off it: longer than the steps may take.
+pub const CHANGE_MS: u64 = 1_000;
 
 /// How long a key lives without being written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

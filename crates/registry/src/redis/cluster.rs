@@ -77,6 +77,7 @@ impl ClusterConnection {
                 )));
             };
             let mut wait = !left.is_empty();
+            let mut unscripted: Vec<usize> = Vec::new();
             for (node, share, result) in sent {
                 match result {
                     Ok(values) => {
@@ -85,10 +86,16 @@ impl ClusterConnection {
                                 set(&mut answers, open.place, value);
                                 continue;
                             };
-                            match self.next_step(error, &now, node).await {
+                            match self.next_step(error, &now, node) {
                                 Next::GiveUp => set(&mut answers, open.place, value),
                                 Next::Redirect(redirected) => {
                                     open.redirected = redirected;
+                                    left.push(open);
+                                }
+                                Next::Load => {
+                                    if !unscripted.contains(&node) {
+                                        unscripted.push(node);
+                                    }
                                     left.push(open);
                                 }
                                 Next::Wait => {
@@ -115,6 +122,11 @@ impl ClusterConnection {
             }
             if left.is_empty() {
                 return Ok(answers);
+            }
+            if !unscripted.is_empty() {
+                let loading = join_all(unscripted.iter().map(|node| self.load_scripts(&now, *node)));
+                let loaded = timeout_at(deadline, loading).await;
+                wait |= !loaded.is_ok_and(|loaded| loaded.into_iter().all(|loaded| loaded));
             }
             if wait {
                 self.doubts.raise(None);
@@ -153,7 +165,12 @@ impl ClusterConnection {
         (node, open, values)
     }
 
-    async fn next_step(&self, error: &ServerError, map: &Map, node: usize) -> Next {
+    async fn load_scripts(&self, map: &Map, node: usize) -> bool {
+        let Some(mut connection) = map.connection(node) else { return false };
+        self.scripts.load(&mut connection).await.is_ok()
+    }
+
+    fn next_step(&self, error: &ServerError, map: &Map, node: usize) -> Next {
         let redirected = |asking| {
             // `SLOT HOST:PORT`
             let (_, to) = error.details()?.split_once(' ')?;
@@ -172,11 +189,7 @@ impl ClusterConnection {
                 }
                 Next::Redirect(redirected)
             }
-            Some(ServerErrorKind::NoScript) => {
-                let Some(mut connection) = map.connection(node) else { return Next::Wait };
-                let loaded = self.scripts.load(&mut connection).await.is_ok();
-                if loaded { Next::Redirect(None) } else { Next::Wait }
-            }
+            Some(ServerErrorKind::NoScript) => Next::Load,
             Some(
                 ServerErrorKind::TryAgain
                 | ServerErrorKind::ClusterDown
@@ -195,6 +208,8 @@ enum Next {
     GiveUp,
     /// Send it again: where it was sent to, or where it belongs.
     Redirect(Option<(Address, bool)>),
+    /// Send it again to where it was, when that knows the scripts.
+    Load,
     /// Send it again a moment later.
     Wait,
 }

@@ -69,6 +69,11 @@ impl Publish {
         self.publisher.owner
     }
 
+    /// Whether it holds where both are of the same mapping, this one after the other.
+    pub(super) fn replaces(&self, other: &Self) -> bool {
+        self.seen_ms == 0 || self.seen_ms > other.seen_ms
+    }
+
     pub(super) fn file(&self) -> &FileName {
         &self.entry.file
     }
@@ -111,13 +116,20 @@ impl Publish {
     }
 
     /// Puts the file's part into a pipeline, on a Cluster; with what the peer's part said: whether the file is new to the peer, whether
-    /// it was struck, whether the peer is kept as it is, and the wait of the file in ms.
-    pub(super) fn write_file(&self, pipe: &mut Pipeline, scripts: &Scripts, rules: Rules, said: [i64; 4]) {
+    /// it was struck, whether the peer is kept as it is, and the wait of the file in ms. It does nothing when it comes after `until_ms`.
+    pub(super) fn write_file(
+        &self,
+        pipe: &mut Pipeline,
+        scripts: &Scripts,
+        rules: Rules,
+        said: [i64; 4],
+        until_ms: u64,
+    ) {
         let Self { publisher, entry, .. } = self;
         let keys = [keys::file_hashes(&entry.file), keys::file_withheld(&entry.file)];
         call(pipe, &scripts.publish_file, &keys.each_ref().map(String::as_str));
         rules.put_into(pipe);
-        pipe.arg(publisher.owner.to_string()).arg(claim(&entry.hash, entry.size)).arg(&said);
+        pipe.arg(publisher.owner.to_string()).arg(claim(&entry.hash, entry.size)).arg(&said).arg(until_ms);
     }
 
     fn keys(&self) -> [String; 9] {

@@ -33,11 +33,22 @@ pub(super) async fn run<C: ConnectionLike>(
     if lease.is_none() {
         return Ok(());
     }
+    let counted = all_shards(connection, scripts, spread).await;
+    // Also where it failed: the next one may begin at once.
+    let given_back = redis::cmd("DEL").arg(keys::recount()).exec_async(connection).await;
+    counted.and(given_back)
+}
+
+async fn all_shards<C: ConnectionLike>(
+    connection: &mut C,
+    scripts: &Scripts,
+    spread: bool,
+) -> RedisResult<()> {
     for shard in 0..keys::SHARDS {
         count(connection, scripts, shard).await?;
         unlist(connection, scripts, shard, spread).await?;
     }
-    redis::cmd("DEL").arg(keys::recount()).exec_async(connection).await
+    Ok(())
 }
 
 async fn count<C: ConnectionLike>(connection: &mut C, scripts: &Scripts, shard: u16) -> RedisResult<()> {

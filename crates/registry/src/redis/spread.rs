@@ -14,16 +14,18 @@
 //! # Why that holds
 //!
 //! *Two at once.* Who changes a mapping takes it first, in the slot of its peer (`scripts/changing.lua`), and others wait for it. So the
-//! steps of two changes of one mapping never mix. Who takes longer than [`CHANGE_MS`] is not waited for: the steps time out long before.
+//! steps of two changes of one mapping never mix. Who takes longer than [`CHANGE_MS`](keys::CHANGE_MS) is not waited
+//! for. A step that was given up may come yet, when a server that stood still goes on: at the file it says until when it may come
+//! ([`STEP_MS`]), and at the peer the file has to be held still.
 //!
 //! *A crash between two steps.* Between any two steps this holds: **a claim stands in a file only while the file stands in the
 //! index of its peer, and a peer with an index stands in the due set**, since the index is written before the claim and goes after it, and
-//! the due set is asked for by each publish before it is acknowledged. What a crash leaves is therefore found from the peer:
+//! the due set is asked for by each publish before its claim, and where the file is new to the peer once more when its index stands. What a crash leaves is therefore found from the peer:
 //!
 //! * A file in the index without a claim is handed out by nobody. The next publish of it claims it; else it goes with the peer, by
 //!   the sweep, or by the expiry of the index.
 //! * A peer without an entry in the due set has no claims yet, and its next publish makes one; else its keys expire.
-//! * A file that is taken is free again after [`CHANGE_MS`].
+//! * A file that is taken is free again after [`CHANGE_MS`](keys::CHANGE_MS).
 //! * A file with a claim and no listed name, where the server of the names died, is listed by the next peer to which it is new, and by
 //!   the next look of the sweep at any of its living peers.
 //! * A listed name without a claim goes with the first listing that meets it.
@@ -54,6 +56,12 @@ const PATIENCE: Duration = Duration::from_millis(200);
 /// How often to look whether it is done.
 const LOOK_INTERVAL: Duration = Duration::from_millis(4);
 
+/// How long after a mapping was taken the step at its file may come, in ms: longer than two steps take, and shorter than it stays
+/// taken by what the clocks of two servers may differ.
+const STEP_MS: u64 = 700;
+
+const _: () = assert!(STEP_MS < keys::CHANGE_MS, "who is too late must be told so before others may take it");
+
 /// Who makes one change: a name that nobody else has.
 pub(super) fn name_of_change() -> String {
     format!("{:016x}", fastrand::u64(..))
@@ -82,6 +90,11 @@ impl Patience {
 }
 
 impl RedisRegistry {
+    /// Until when the step at its file may come of what is taken now, by the clock of Redis.
+    fn until_ms(&self) -> u64 {
+        self.link.clock().redis_ms().saturating_add(STEP_MS)
+    }
+
     /// Lets go of files of a peer, which it has or has no more.
     fn settle_into<'a>(
         &self,
@@ -155,6 +168,10 @@ async fn claimed<'a, C: ConnectionLike>(
         .filter(|(_, there)| (*there > 0) == by_somebody)
         .map(|(file, _)| file)
         .collect())
+}
+
+fn too_late() -> RegistryError {
+    RegistryError::Unavailable("a change took too long to come to Redis".to_owned())
 }
 
 fn no_answer() -> RegistryError {

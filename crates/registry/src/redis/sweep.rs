@@ -5,6 +5,8 @@
 //! others. A peer costs a look once in its time to live, however often it is heard of.
 
 use deadpool_redis::redis::pipe;
+use futures_util::future::join_all;
+use futures_util::{StreamExt as _, stream};
 use peer_core::keys::{self, Expiry};
 use peer_core::{FileName, Owner};
 
@@ -17,6 +19,8 @@ use crate::{RegistryError, Swept};
 const LEASE_MS: u64 = 60_000;
 /// Peers that are taken from a shard at once, in peers.
 const TAKE: usize = 32;
+/// Peers that are looked at at the same time, in peers: one whose server is away takes the time-out of a command.
+const LOOKS: usize = 8;
 /// Files of a living peer that are renewed in one round trip, in files.
 const RENEW_BATCH: usize = 100;
 
@@ -26,23 +30,50 @@ impl RedisRegistry {
         if !self.ttls.peers_die() {
             return Ok(swept);
         }
-        let mut take = pipe();
-        for shard in 0..keys::SHARDS {
-            call(&mut take, &self.link.scripts().due, &[&keys::due(shard)]).arg(lease(LEASE_MS)).arg(TAKE);
-        }
-        let shards: Vec<Vec<String>> = self.link.query(&take).await?;
-        for due in shards {
-            let Some((now_ms, peers)) = due.split_first() else { continue };
-            let now_ms: u64 = now_ms.parse().unwrap_or(0);
-            swept.more |= peers.len() == TAKE;
-            for owner in peers.iter().filter_map(|owner| owner.parse().ok()) {
-                if let Some(mappings) = self.look_at(owner, now_ms).await? {
-                    swept.peers += 1;
-                    swept.mappings += mappings;
+        let mut failure = None;
+        for shards in self.due().await {
+            let shards = shards.unwrap_or_else(|error| {
+                failure = Some(error);
+                Vec::new()
+            });
+            for due in shards {
+                let Some((now_ms, peers)) = due.split_first() else { continue };
+                let now_ms: u64 = now_ms.parse().unwrap_or(0);
+                swept.more |= peers.len() == TAKE;
+                let peers = peers.iter().filter_map(|owner| owner.parse().ok());
+                let looks: Vec<_> = peers.map(|owner| self.look_at(owner, now_ms)).collect();
+                let mut looks = stream::iter(looks).buffer_unordered(LOOKS);
+                while let Some(looked_at) = looks.next().await {
+                    match looked_at {
+                        Ok(Some(mappings)) => {
+                            swept.peers += 1;
+                            swept.mappings += mappings;
+                        }
+                        Ok(None) => {}
+                        // Those of other servers are looked at all the same, and this one when its lease is over.
+                        Err(error) => failure = Some(error),
+                    }
                 }
             }
         }
-        Ok(swept)
+        failure.map_or(Ok(swept), Err)
+    }
+
+    /// Some peers of each shard that are due: in one round trip, but on a Cluster each shard for itself, so that a server which is
+    /// away holds back only its own.
+    async fn due(&self) -> Vec<Result<Vec<Vec<String>>, RegistryError>> {
+        let shards: Vec<u16> = (0..keys::SHARDS).collect();
+        let together = if self.link.is_cluster() { 1 } else { shards.len() };
+        let asking: Vec<_> = shards.chunks(together).map(|shards| self.due_of(shards)).collect();
+        join_all(asking).await
+    }
+
+    async fn due_of(&self, shards: &[u16]) -> Result<Vec<Vec<String>>, RegistryError> {
+        let mut take = pipe();
+        for shard in shards {
+            call(&mut take, &self.link.scripts().due, &[&keys::due(*shard)]).arg(lease(LEASE_MS)).arg(TAKE);
+        }
+        self.link.query(&take).await
     }
 
     /// Gives how many mappings went when the peer was dead.

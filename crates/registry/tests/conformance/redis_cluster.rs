@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use black_box::cluster::RedisCluster;
-use peer_core::keys::slot;
+use peer_core::keys::{self, slot};
 use peer_core::{FileName, Owner};
 use registry::{Stats, Verdict};
 
@@ -21,11 +21,16 @@ pub(crate) fn cluster(store: &mut Store) -> &mut RedisCluster {
     }
 }
 
+/// Which of three masters has a key.
+fn master_of(key: &str) -> usize {
+    usize::from(slot(key.as_bytes())) * 3 / 16_384
+}
+
 /// All keys but the counts, which stay.
-fn keys(store: &mut Store) -> Vec<String> {
-    let mut keys = cluster(store).keys();
-    keys.retain(|key| !key.ends_with(":mappings"));
-    keys
+fn all_keys(store: &mut Store) -> Vec<String> {
+    let mut all = cluster(store).keys();
+    all.retain(|key| !key.ends_with(":mappings"));
+    all
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -35,7 +40,8 @@ async fn what_was_published_and_withdrawn_leaves_no_key() {
         store.publish(&legacy(&format!("203.0.113.{number}")), &[entry("a", "1"), entry("b", "1")]).await;
     }
     assert_eq!(stats(&store).await, Stats { peers: 20, files: 2, mappings: 40 });
-    let kinds: Vec<String> = keys(&mut store).into_iter().filter(|key| key.ends_with(":changing")).collect();
+    let kinds: Vec<String> =
+        all_keys(&mut store).into_iter().filter(|key| key.ends_with(":changing")).collect();
     assert_eq!(kinds, [""; 0], "nothing is taken any more");
     for number in 0..10 {
         store.remove_peer(&format!("203.0.113.{number}")).await;
@@ -44,7 +50,7 @@ async fn what_was_published_and_withdrawn_leaves_no_key() {
         store.unpublish(peer(&format!("203.0.113.{number}")).into(), &["a", "b", "c"]).await;
     }
     assert_eq!(stats(&store).await, Stats::default());
-    assert_eq!(keys(&mut store), [""; 0]);
+    assert_eq!(all_keys(&mut store), [""; 0]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -98,7 +104,7 @@ async fn changes_that_were_cut_off_between_two_steps_leave_nothing_that_is_not_m
         });
     }
     tasks.join_all().await;
-    // Who was cut off holds up others for no longer than two seconds; then each has what it publishes.
+    // Who was cut off holds up others for no longer than a second; then each has what it publishes.
     for number in 0..PEERS {
         let me = legacy(&format!("203.0.113.{number}"));
         eventually("it publishes again", || async {
@@ -118,9 +124,96 @@ async fn changes_that_were_cut_off_between_two_steps_leave_nothing_that_is_not_m
     }
     // The first listing takes the names away that nothing stands behind.
     assert_eq!(store.files("", 100).await, [""; 0]);
-    let mut left = keys(&mut store);
+    let mut left = all_keys(&mut store);
     left.retain(|key| !key.contains(":changing") && !key.starts_with("p2p:{due:"));
     assert_eq!(left, [""; 0]);
+}
+
+/// A publish is told that its file's server does not answer, and is not done behind its back when that goes on: others may have
+/// changed the mapping since.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_claim_that_comes_late_is_not_made() {
+    let mut store = Store::open(Home::cluster(), 60).await;
+    let me = legacy("203.0.113.5");
+    let [seen, due] = [keys::peer_seen(me.owner), keys::due_of(me.owner)].map(|key| master_of(&key));
+    let file = (0..10_000)
+        .map(|number| format!("site/{number}"))
+        .find(|name| ![seen, due].contains(&master_of(&keys::file_hashes(&name.parse().unwrap()))))
+        .unwrap();
+    let name: FileName = file.parse().unwrap();
+    let hashes = keys::file_hashes(&name);
+    let other = another(&store, 60).await;
+    cluster(&mut store).master(master_of(&hashes)).stop();
+    assert!(store.registry.publish(&me, &[entry(&file, "abc")]).await.is_err());
+    // As long as a claim may come, and shorter than the servers wait for each other.
+    tokio::time::sleep(Duration::from_millis(800)).await;
+    cluster(&mut store).master(master_of(&hashes)).cont();
+    let you = legacy("203.0.113.6");
+    eventually("the server answers", || async {
+        other.publish(&you, &[entry(&file, "def")]).await == Ok(vec![Verdict::Listed])
+    })
+    .await;
+    let claims = cluster(&mut store).command(&hashes, &["HKEYS", &hashes]).texts();
+    assert_eq!(claims, [you.owner.to_string()]);
+    eventually("it is published again", || async {
+        store.registry.publish(&me, &[entry(&file, "abc")]).await == Ok(vec![Verdict::Listed])
+    })
+    .await;
+    assert_eq!(store.peers(&file).await, set(["203.0.113.5", "203.0.113.6"]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_master_that_is_away_holds_up_the_sweep_of_its_own_only() {
+    const AWAY: usize = 1;
+    let mut store = Store::open(Home::cluster(), 1).await;
+    for number in 0..3 {
+        cluster(&mut store).master(number).command(&["CONFIG", "SET", "cluster-require-full-coverage", "no"]);
+    }
+    let owners: Vec<Owner> = (0..60).map(|number| peer(&format!("10.0.0.{number}")).into()).collect();
+    let file: FileName = (0..10_000)
+        .map(|number| format!("site/{number}").parse().unwrap())
+        .find(|name| [keys::file_hashes(name), keys::names_of(name)].iter().all(|key| master_of(key) != AWAY))
+        .unwrap();
+    for number in 0..60 {
+        store.add(&format!("10.0.0.{number}"), file.as_str(), "abc").await;
+    }
+    let is_here = |owner: &&Owner| {
+        [keys::peer_seen(**owner), keys::due_of(**owner)].iter().all(|key| master_of(key) != AWAY)
+    };
+    let away: Vec<String> = owners.iter().filter(|owner| !is_here(owner)).map(Owner::to_string).collect();
+    assert!((1..60).contains(&away.len()), "peers on both: {}", away.len());
+    eventually("all are dead", || async { store.peers(file.as_str()).await.is_empty() }).await;
+    cluster(&mut store).master(AWAY).stop();
+    let hashes = keys::file_hashes(&file);
+    let expected: std::collections::BTreeSet<String> = away.into_iter().collect();
+    let registry = Arc::clone(&store.registry);
+    eventually("those of the others are swept", || {
+        let claims = cluster(&mut store).command(&hashes, &["HKEYS", &hashes]).texts();
+        let left: std::collections::BTreeSet<String> = claims.into_iter().collect();
+        let registry = Arc::clone(&registry);
+        let done = left == expected;
+        async move {
+            if !done {
+                assert!(registry.sweep().await.is_err(), "one is away");
+            }
+            done
+        }
+    })
+    .await;
+    cluster(&mut store).master(AWAY).cont();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn scripts_that_servers_forgot_are_given_to_them_again() {
+    let mut store = Store::open(Home::cluster(), 60).await;
+    for number in 0..3 {
+        cluster(&mut store).master(number).command(&["SCRIPT", "FLUSH"]);
+    }
+    let names: Vec<String> = (0..200).map(|number| format!("site/{number}")).collect();
+    let entries: Vec<_> = names.iter().map(|name| entry(name, "abc")).collect();
+    let verdicts = store.publish(&legacy("203.0.113.5"), &entries).await;
+    assert_eq!(verdicts, vec![Verdict::Listed; 200]);
+    assert_eq!(stats(&store).await, Stats { peers: 1, files: 200, mappings: 200 });
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -161,13 +254,11 @@ async fn slots_move_to_another_server_under_load_without_a_failed_request() {
     let mut moving: Vec<(u16, usize)> = Vec::new();
     for number in 0..8 {
         let owner: Owner = peer(&format!("203.0.113.{number}")).into();
-        for key in [peer_core::keys::peer_seen(owner), peer_core::keys::due_of(owner)] {
+        for key in [keys::peer_seen(owner), keys::due_of(owner)] {
             moving.push((slot(key.as_bytes()), 0));
         }
     }
-    moving.extend(
-        (0..peer_core::keys::SHARDS).map(|shard| (slot(peer_core::keys::names(shard).as_bytes()), 0)),
-    );
+    moving.extend((0..keys::SHARDS).map(|shard| (slot(keys::names(shard).as_bytes()), 0)));
     for (slot, from) in &mut moving {
         *from = usize::from(*slot) * 3 / 16_384;
     }

@@ -8,7 +8,9 @@ use deadpool_redis::redis::{
     AsyncConnectionConfig, Client, ConnectionAddr, ConnectionInfo, ErrorKind, RedisError, RedisResult,
     from_redis_value, pipe,
 };
+use futures_util::StreamExt as _;
 use futures_util::future::join_all;
+use futures_util::stream::FuturesUnordered;
 use parking_lot::Mutex;
 use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
@@ -158,13 +160,15 @@ impl MapKeeper {
         Ok(())
     }
 
-    /// Publishes the map with who answered, then connects to who else is in it.
+    /// Publishes the map with who answered, then connects to who else is in it, and publishes it with each that is there.
     async fn renew(&self, old: &Map, said: &[Said]) {
         let newest = said.iter().filter(|said| said.slots.is_some()).max_by_key(|said| said.standing);
         let slots = newest.and_then(|said| said.slots.clone()).unwrap_or_else(|| old.slots.clone());
         let mut addresses = slots.masters.clone();
         let strangers = std::mem::take(&mut *self.doubts.strangers.lock());
-        let others = old.nodes.iter().skip(old.slots.masters.len()).map(|node| node.address.clone());
+        // One that is not there any more is no reason to try it at each look.
+        let others = old.nodes.iter().skip(old.slots.masters.len());
+        let others = others.filter(|node| node.connection.is_some()).map(|node| node.address.clone());
         for other in strangers.into_iter().chain(others) {
             if addresses.len() < slots.masters.len() + STRANGERS_MAX && !addresses.contains(&other) {
                 addresses.push(other);
@@ -177,20 +181,19 @@ impl MapKeeper {
                 .find(|node| node.address == *address);
             node.and_then(|node| node.connection.clone())
         };
-        let nodes: Vec<Node> =
+        let mut nodes: Vec<Node> =
             addresses.into_iter().map(|address| Node { connection: answered(&address), address }).collect();
         self.publish(slots.clone(), nodes.clone());
-        let missing = nodes.iter().filter(|node| node.connection.is_none());
-        let connected = join_all(missing.map(|node| self.connect(&node.address))).await;
-        let mut connected = connected.into_iter();
-        let nodes: Vec<Node> = nodes
-            .into_iter()
-            .map(|node| match node.connection {
-                Some(_) => node,
-                None => Node { connection: connected.next().and_then(Result::ok), ..node },
-            })
-            .collect();
-        self.publish(slots, nodes);
+        let missing = nodes.iter().enumerate().filter(|(_, node)| node.connection.is_none());
+        let missing = missing.map(|(place, node)| (place, node.address.clone()));
+        let mut connecting: FuturesUnordered<_> =
+            missing.map(async |(place, address)| (place, self.connect(&address).await)).collect();
+        while let Some((place, connected)) = connecting.next().await {
+            if let (Some(node), Ok(connection)) = (nodes.get_mut(place), connected) {
+                node.connection = Some(connection);
+                self.publish(slots.clone(), nodes.clone());
+            }
+        }
     }
 
     async fn connect_to_seeds(&self, old: &Map) -> RedisResult<Arc<Map>> {

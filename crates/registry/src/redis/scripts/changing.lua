@@ -5,6 +5,11 @@ local function is_taken(changing_key, file, who, now_ms)
   return by and by ~= who and tonumber(until_ms) > now_ms
 end
 
+-- Whether it is taken by WHO, whatever the time: nobody else took it since.
+local function is_held(changing_key, file, who)
+  return string.match(redis.call('HGET', changing_key, file) or '', '^(%S+) ') == who
+end
+
 local function take(changing_key, file, who, now_ms, for_ms)
   redis.call('HSET', changing_key, file, who .. ' ' .. text(now_ms + for_ms))
   redis.call('PEXPIRE', changing_key, for_ms)

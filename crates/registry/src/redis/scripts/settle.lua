@@ -1,11 +1,11 @@
 -- Changes of a peer's mappings are done, on a Cluster: nobody has to wait for them any more.
 -- KEYS: the peer's seen, files, withheld, changing. ARGV: 1 who did it. Then of each: file, `+` it has it, `-` it has it no more.
--- Gives how many it has lost, and whether it has any. What took too long and was taken by another one is left to that.
+-- Gives how many it has lost, and whether it has any. What is not held any more is left to whoever took it since, or has
+-- changed it by now.
 local lost = 0
-local now_ms = math.floor(now_us() / 1000)
 for arg = 2, #ARGV, 2 do
   local file = ARGV[arg]
-  if not is_taken(KEYS[4], file, ARGV[1], now_ms) then
+  if is_held(KEYS[4], file, ARGV[1]) then
     redis.call('HDEL', KEYS[4], file)
     if ARGV[arg + 1] == '-' then
       lost = lost + redis.call('SREM', KEYS[2], file)

@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use deadpool_redis::redis::pipe;
+use deadpool_redis::redis::{Pipeline, pipe};
 use hashbrown::HashMap;
 use peer_core::{FileName, Owner, keys};
 
-use super::{list_into, name_of_change, no_answer};
+use super::{list_into, name_of_change, no_answer, too_late};
 use crate::RegistryError;
 use crate::redis::RedisRegistry;
 use crate::redis::publish::{CALL_BATCH, Publish, Written};
@@ -38,36 +38,85 @@ impl PeersPart {
     }
 }
 
+/// What `publish_file.lua` says when it came too late, and did nothing.
+const TOO_LATE: i64 = -5;
+
+/// Mappings to be written, each once: the parts of two of the same would be told apart by nobody.
+struct Once<'a> {
+    publishes: Vec<&'a Publish>,
+    /// Where each of the batch is among these.
+    places: Vec<usize>,
+    /// Which of these are an owner's.
+    of_owners: HashMap<Owner, Vec<usize>>,
+}
+
+impl<'a> Once<'a> {
+    /// Each in the place of its first, as its last has it.
+    fn new(batch: &'a [Publish]) -> Self {
+        let mut known: HashMap<(Owner, &FileName), usize> = HashMap::with_capacity(batch.len());
+        let mut once = Self {
+            publishes: Vec::with_capacity(batch.len()),
+            places: Vec::with_capacity(batch.len()),
+            of_owners: HashMap::new(),
+        };
+        for publish in batch {
+            let next = once.publishes.len();
+            let place = *known.entry((publish.owner(), publish.file())).or_insert(next);
+            match once.publishes.get_mut(place) {
+                Some(before) if publish.replaces(before) => *before = publish,
+                Some(_) => {}
+                None => {
+                    once.publishes.push(publish);
+                    once.of_owners.entry(publish.owner()).or_default().push(place);
+                }
+            }
+            once.places.push(place);
+        }
+        once
+    }
+
+    fn of<'b>(&'b self, places: &'b [usize]) -> impl Iterator<Item = &'a Publish> + use<'a, 'b> {
+        places.iter().filter_map(|place| self.publishes.get(*place).copied())
+    }
+}
+
 impl RedisRegistry {
     /// Writes mappings. What became of each is as `publish.lua` says it, and -4 where another one changes it now.
     pub(in crate::redis) async fn write_spread(
         &self,
         batch: &[Publish],
     ) -> Result<Vec<Written>, RegistryError> {
-        let who = name_of_change();
-        let mut of_owners: HashMap<Owner, Vec<usize>> = HashMap::new();
-        for (place, publish) in batch.iter().enumerate() {
-            of_owners.entry(publish.owner()).or_default().push(place);
-        }
-        let done = self.write_steps(&who, batch, &of_owners).await;
-        if done.is_err() {
-            self.let_go(&who, batch, &of_owners);
-        }
-        done
+        let (who, until_ms) = (name_of_change(), self.until_ms());
+        let once = Once::new(batch);
+        let parts = match self.peers_parts(&who, &once).await {
+            Ok(parts) => parts,
+            Err(error) => {
+                // No claim was sent yet. Later one may be on its way, and what it is for stays taken until it would be too late.
+                self.let_go(&who, &once);
+                return Err(error);
+            }
+        };
+        let written = self.other_parts(&who, &once, &parts, until_ms).await?;
+        once.places
+            .iter()
+            .map(|place| written.get(*place).copied())
+            .collect::<Option<_>>()
+            .ok_or_else(no_answer)
     }
 
-    async fn write_steps(
+    /// The second and the third step.
+    async fn other_parts(
         &self,
         who: &str,
-        batch: &[Publish],
-        of_owners: &HashMap<Owner, Vec<usize>>,
+        once: &Once<'_>,
+        parts: &[PeersPart],
+        until_ms: u64,
     ) -> Result<Vec<Written>, RegistryError> {
-        let parts = self.peers_parts(who, batch, of_owners).await?;
-        let mut kept = self.files_parts(batch, &parts).await?.into_iter();
+        let mut kept = self.files_parts(&once.publishes, parts, until_ms).await?.into_iter();
         let mut third = pipe();
-        let mut written = Vec::with_capacity(batch.len());
+        let mut written = Vec::with_capacity(parts.len());
         let mut settled: HashMap<Owner, Vec<(&FileName, bool)>> = HashMap::new();
-        for (publish, part) in batch.iter().zip(&parts) {
+        for (publish, part) in once.publishes.iter().zip(parts) {
             if part.code != 1 {
                 written.push(Written::new(part.code, 0, part.changed));
                 continue;
@@ -83,6 +132,12 @@ impl RedisRegistry {
                 code => Written::new(code, 0, part.changed),
             });
         }
+        for (owner, places) in &once.of_owners {
+            // Who found no index before it stood may have taken the peer out of the due set since.
+            if places.iter().filter_map(|place| parts.get(*place)).any(|part| part.new == 1) {
+                self.due_into(&mut third, *owner, once.of(places));
+            }
+        }
         for (owner, files) in &settled {
             self.settle_into(&mut third, who, *owner, files.iter().copied());
         }
@@ -97,33 +152,21 @@ impl RedisRegistry {
     }
 
     /// The first step: what became of each in the slot of its peer.
-    async fn peers_parts(
-        &self,
-        who: &str,
-        batch: &[Publish],
-        of_owners: &HashMap<Owner, Vec<usize>>,
-    ) -> Result<Vec<PeersPart>, RegistryError> {
+    async fn peers_parts(&self, who: &str, once: &Once<'_>) -> Result<Vec<PeersPart>, RegistryError> {
         let (scripts, rules) = (self.link.scripts(), self.link.rules());
-        let redis_ms = self.link.clock().redis_ms();
         let mut first = pipe();
-        let mut places = Vec::with_capacity(batch.len());
-        for (owner, of_owner) in of_owners {
+        let mut places = Vec::with_capacity(once.publishes.len());
+        for (owner, of_owner) in &once.of_owners {
             for chunk in of_owner.chunks(CALL_BATCH) {
-                let publishes = chunk.iter().filter_map(|place| batch.get(*place));
-                Publish::write_peer(publishes, &mut first, scripts, rules, *owner, who);
+                Publish::write_peer(once.of(chunk), &mut first, scripts, rules, *owner, who);
                 places.extend_from_slice(chunk);
             }
         }
-        for (owner, of_owner) in of_owners {
-            let publishes = of_owner.iter().filter_map(|place| batch.get(*place));
-            let life_ms = publishes.map(|publish| publish.life_ms(rules, redis_ms)).max();
-            call(&mut first, &scripts.due_in, &[&keys::due_of(*owner)])
-                .arg(owner.to_string())
-                .arg(life_ms.unwrap_or(0))
-                .ignore();
+        for (owner, places) in &once.of_owners {
+            self.due_into(&mut first, *owner, once.of(places));
         }
         let numbers = self.link.query::<Vec<Vec<i64>>>(&first).await?.concat();
-        let mut parts: Vec<Option<PeersPart>> = vec![None; batch.len()];
+        let mut parts: Vec<Option<PeersPart>> = vec![None; once.publishes.len()];
         for (place, numbers) in places.iter().zip(numbers.chunks_exact(ANSWER_NUMBERS)) {
             if let Some(part) = parts.get_mut(*place) {
                 *part = PeersPart::read(numbers);
@@ -132,22 +175,29 @@ impl RedisRegistry {
         parts.into_iter().collect::<Option<_>>().ok_or_else(no_answer)
     }
 
+    /// Has a peer looked at when its life may be over.
+    fn due_into<'a>(&self, pipe: &mut Pipeline, owner: Owner, publishes: impl Iterator<Item = &'a Publish>) {
+        let (rules, redis_ms) = (self.link.rules(), self.link.clock().redis_ms());
+        let life_ms = publishes.map(|publish| publish.life_ms(rules, redis_ms)).max();
+        call(pipe, &self.link.scripts().due_in, &[&keys::due_of(owner)])
+            .arg(owner.to_string())
+            .arg(life_ms.unwrap_or(0))
+            .ignore();
+    }
+
     /// The second step, for those that go on: what became of each in the slot of its file.
     async fn files_parts(
         &self,
-        batch: &[Publish],
+        publishes: &[&Publish],
         parts: &[PeersPart],
+        until_ms: u64,
     ) -> Result<Vec<[i64; 3]>, RegistryError> {
         let (scripts, rules) = (self.link.scripts(), self.link.rules());
         let mut second = pipe();
         let mut counts: HashMap<Owner, i64> = HashMap::new();
-        for (publish, part) in batch.iter().zip(parts).filter(|(_, part)| part.code == 1) {
-            publish.write_file(
-                &mut second,
-                scripts,
-                rules,
-                [part.new, part.struck, part.keep, part.file_wait],
-            );
+        for (publish, part) in publishes.iter().zip(parts).filter(|(_, part)| part.code == 1) {
+            let said = [part.new, part.struck, part.keep, part.file_wait];
+            publish.write_file(&mut second, scripts, rules, said, until_ms);
             *counts.entry(publish.owner()).or_default() += part.new;
             if part.new == 1 {
                 list_into(&mut second, publish.file());
@@ -156,15 +206,18 @@ impl RedisRegistry {
         for (owner, more) in counts.iter().filter(|(_, more)| **more > 0) {
             second.cmd("INCRBY").arg(keys::mappings_of(*owner)).arg(*more).ignore();
         }
-        if second.is_empty() { Ok(Vec::new()) } else { self.link.query(&second).await }
+        if second.is_empty() {
+            return Ok(Vec::new());
+        }
+        let answers: Vec<[i64; 3]> = self.link.query(&second).await?;
+        if answers.iter().any(|[code, ..]| *code == TOO_LATE) { Err(too_late()) } else { Ok(answers) }
     }
 
     /// Lets go of what may have been taken. Nobody waits for it: where it fails, others wait for a moment.
-    fn let_go(&self, who: &str, batch: &[Publish], of_owners: &HashMap<Owner, Vec<usize>>) {
+    fn let_go(&self, who: &str, once: &Once<'_>) {
         let mut settle = pipe();
-        for (owner, places) in of_owners {
-            let files =
-                places.iter().filter_map(|place| batch.get(*place)).map(|publish| (publish.file(), true));
+        for (owner, places) in &once.of_owners {
+            let files = once.of(places).map(|publish| (publish.file(), true));
             self.settle_into(&mut settle, who, *owner, files);
         }
         let link = Arc::clone(&self.link);

@@ -4,13 +4,15 @@ use deadpool_redis::redis::{Value, pipe};
 use peer_core::keys::{self, CHANGE_MS};
 use peer_core::{FileName, Owner};
 
-use super::{Patience, lease, name_of_change, no_answer};
+use super::{Patience, lease, name_of_change, no_answer, too_late};
 use crate::RegistryError;
 use crate::redis::RedisRegistry;
 use crate::redis::scripts::call;
 
 /// For how long a peer is leased that is about to leave its due set, in ms.
 const LEASE_MS: u64 = 60_000;
+/// What `file_gone.lua` says when it came too late, and did nothing.
+const TOO_LATE: i64 = -1;
 
 impl RedisRegistry {
     /// A peer lost so many files, and has others yet or none.
@@ -32,7 +34,7 @@ impl RedisRegistry {
         let patience = Patience::new();
         let mut left: Vec<FileName> = files.to_vec();
         while !left.is_empty() {
-            let who = name_of_change();
+            let (who, until_ms) = (name_of_change(), self.until_ms());
             let mut begin = pipe();
             call(&mut begin, &self.link.scripts().begin, &[&keys::peer_changing(owner)])
                 .arg(&who)
@@ -45,7 +47,7 @@ impl RedisRegistry {
             let (mine, others): (Vec<FileName>, Vec<FileName>) =
                 left.into_iter().partition(|_| taken.next() == Some(1));
             if !mine.is_empty() {
-                let (lost, has_files) = self.drop_spread(&who, owner, &mine).await?;
+                let (lost, has_files) = self.drop_spread(&who, owner, &mine, until_ms).await?;
                 self.lose(owner, lost, has_files || lost == 0).await?;
             }
             left = others;
@@ -62,18 +64,23 @@ impl RedisRegistry {
         who: &str,
         owner: Owner,
         files: &[FileName],
+        until_ms: u64,
     ) -> Result<(i64, bool), RegistryError> {
         let mut drops = pipe();
         for file in files {
             let keys = [keys::file_hashes(file), keys::file_withheld(file)];
             call(&mut drops, &self.link.scripts().file_gone, &keys.each_ref().map(String::as_str))
-                .arg(owner.to_string());
+                .arg(owner.to_string())
+                .arg(until_ms);
         }
         let empty: Result<Vec<i64>, RegistryError> = self.link.query(&drops).await;
         for file in files {
             self.hot.changed(file);
         }
         let empty = empty?;
+        if empty.contains(&TOO_LATE) {
+            return Err(too_late());
+        }
         let mut settle = pipe();
         self.settle_into(&mut settle, who, owner, files.iter().map(|file| (file, false)));
         let ([lost, has],): ([i64; 2],) = self.link.query(&settle).await?;
@@ -91,7 +98,7 @@ impl RedisRegistry {
         let mut forgotten = 0;
         let keys = [keys::peer_seen(owner), keys::peer_files(owner), keys::peer_changing(owner)];
         loop {
-            let who = name_of_change();
+            let (who, until_ms) = (name_of_change(), self.until_ms());
             let mut doom = pipe();
             call(&mut doom, &self.link.scripts().doom, &keys.each_ref().map(String::as_str))
                 .arg(&who)
@@ -108,7 +115,7 @@ impl RedisRegistry {
                 patience.wait().await?;
                 continue;
             }
-            let (lost, _) = self.drop_spread(&who, owner, &files).await?;
+            let (lost, _) = self.drop_spread(&who, owner, &files, until_ms).await?;
             self.lose(owner, lost, true).await?;
             forgotten += usize::try_from(lost).unwrap_or(0);
             patience = Patience::new();
