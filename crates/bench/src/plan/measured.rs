@@ -10,7 +10,7 @@ use crate::nodes::cost::on_line;
 const HTTP: (&str, &str) =
     ("2026-11-26-http", include_str!("../../../../docs/benchmarks/2026-11-26-http.json"));
 const MAPPINGS: (&str, &str) =
-    ("2026-11-24-mappings-redis", include_str!("../../../../docs/benchmarks/2026-11-24-mappings-redis.json"));
+    ("2026-11-26-mappings-redis", include_str!("../../../../docs/benchmarks/2026-11-26-mappings-redis.json"));
 const REGISTRATIONS: (&str, &str) =
     ("2026-11-25-registrations", include_str!("../../../../docs/benchmarks/2026-11-25-registrations.json"));
 const NODES: (&str, &str) =
