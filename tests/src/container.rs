@@ -20,6 +20,9 @@ use crate::engine::{
 /// The tag that the tests build. Containers are started by the image's id, since another run may move the tag.
 pub const TAG: &str = "p2p-tracker:test";
 
+/// What the image is built upon, as its Dockerfile says.
+const BASE: &str = "debian:bookworm-slim";
+
 /// An image to test instead of building one: its tag or its id.
 const IMAGE_VARIABLE: &str = "BLACK_BOX_IMAGE";
 
@@ -54,6 +57,19 @@ impl ContainerImage {
             })
         })?;
         Some(Self { id: id.clone() })
+    }
+
+    /// A system with nothing on it: the base of the container, as `deploy/base-images` makes it. None where no engine answers,
+    /// which is then said loudly.
+    pub fn bare() -> Option<Self> {
+        engine_answers().then(|| {
+            let lock = beside_the_test("container-image.lock");
+            lock.lock().expect("a file of ours can be locked");
+            // Where this cannot make it, the engine may have it all the same.
+            let bases = output_of(&mut Command::new(repository().join("deploy/base-images")));
+            let id = docker(&["image", "inspect", "--format={{.Id}}", BASE]);
+            Self { id: id.unwrap_or_else(|error| panic!("{BASE}: {error}\ndeploy/base-images: {bases:?}")) }
+        })
     }
 
     /// Its id, by which it can be started.

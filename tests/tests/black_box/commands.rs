@@ -1,6 +1,6 @@
 //! Every command of the documentation is run, or it is said why not.
 
-use std::fs;
+use std::{env, fs};
 
 use black_box::binary::Binary;
 use black_box::commands::{Page, pages, root, tree};
@@ -129,6 +129,23 @@ fn the_commands_of_the_container_page_are_excused_one_by_one() {
             "makes images of the machine's engine; tests/run runs it where there is one",
         )
         .run(tree().path());
+}
+
+#[test]
+fn the_version_of_a_release_is_set_as_its_page_says() {
+    let tree = tree();
+    // Where cargo has what it knows of other crates.
+    let home = env::var("HOME").unwrap();
+    Page::read("docs/RELEASING.md")
+        .set("HOME", &home)
+        .excuse("git clone", OF_THE_TESTS)
+        .excuse("deploy/debian/build", "the test of the package does that with what is built")
+        .excuse("docker", OF_THE_CONTAINER)
+        .excuse("git tag", "signs with a key of whoever makes the release")
+        .excuse("cargo install", "tests/run does that at its end, from the build that is there")
+        .run(tree.path());
+    let lock = fs::read_to_string(tree.path().join("Cargo.lock")).unwrap();
+    assert!(lock.contains("name = \"standalone\"\nversion = \"0.2.0\""));
 }
 
 #[test]

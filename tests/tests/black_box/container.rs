@@ -5,6 +5,7 @@ mod compose;
 mod endpoint;
 mod fleet;
 mod image;
+mod package;
 mod recovery;
 mod serving;
 mod stopping;
