@@ -16,7 +16,8 @@ mod line;
 pub mod matrix;
 pub mod trials;
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::io::ErrorKind;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, TcpStream};
 use std::process::Command;
 use std::sync::atomic::{AtomicU8, Ordering};
 
@@ -26,6 +27,7 @@ use nix::unistd::geteuid;
 pub use household::Household;
 use line::Line;
 
+use crate::deadline::{PATIENCE, eventually};
 use crate::namespace::{Namespace, succeed, sweep};
 use crate::router::{self, RouterKind};
 use crate::skip::skipped;
@@ -36,11 +38,21 @@ pub const SERVER: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 1);
 /// The same for IPv6.
 pub const SERVER_V6: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1);
 
+/// The wide area network's own address, by which households with a [`RouterKind::Firewall`] reach each other.
+const WAN_V6: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 0xffff);
+
 /// Where a [`MaskedServer`] is in the network of its container engine.
 pub const MASKED_SERVER: Ipv4Addr = Ipv4Addr::new(172, 17, 0, 2);
 
 /// What a [`MaskedServer`] takes everybody for.
 pub const MASK: Ipv4Addr = Ipv4Addr::new(172, 17, 0, 1);
+
+/// What every bridge is called in its own network. One without a name has that of its lowest port, and so another one as soon as
+/// a lower port is added; who knows it by the former one is then not heard any more.
+const BRIDGE_MAC: &str = "02:00:00:00:00:01";
+
+/// A port of [`WAN_V6`] that nobody listens on.
+const CLOSED_PORT: u16 = 9;
 
 /// The last number of the first household's public address.
 const FIRST_HOUSEHOLD: u8 = 10;
@@ -96,7 +108,7 @@ impl Lab {
         sweep();
         let wan = Namespace::make("wan")?;
         wan.run(|| succeed(Command::new("nft").args(["list", "ruleset"])))?;
-        wan.ip("link add bridge type bridge");
+        wan.ip(&format!("link add bridge address {BRIDGE_MAC} type bridge"));
         wan.ip("link set bridge up");
         Ok(Self { wan, ports: AtomicU8::new(0), households: AtomicU8::new(0) })
     }
@@ -116,12 +128,12 @@ impl Lab {
         namespace.ip(&format!("addr add {address}/24 dev wan"));
     }
 
-    /// Gives a [`Lab::server`] the address [`SERVER_V6`], and households with a [`RouterKind::Firewall`] a way to it.
+    /// Gives a [`Lab::server`] the address [`SERVER_V6`], and later households with a [`RouterKind::Firewall`] a way to it.
     pub fn speak_ipv6(&self, server: &Namespace) {
         self.wan.kernel_setting("net/ipv6/conf/all/forwarding", "1").expect("the kernel has IPv6");
-        self.wan.ip("addr add 2001:db8::ffff/64 dev bridge nodad");
-        server.ip(&format!("addr add {SERVER_V6}/64 dev wan nodad"));
-        server.ip("-6 route add default via 2001:db8::ffff");
+        self.wan.add_v6_address(WAN_V6, "bridge");
+        server.add_v6_address(SERVER_V6, "wan");
+        server.ip(&format!("-6 route add default via {WAN_V6}"));
     }
 
     /// A server behind a container engine's network address translation, which is reached at [`SERVER`] and `port`.
@@ -208,16 +220,18 @@ impl Lab {
         let outer = Ipv4Addr::new(203, 0, 113, number).into();
         make_router(&router, kind, outer);
         if kind == RouterKind::Firewall {
-            router.ip(&format!("addr add 2001:db8::{number}/64 dev wan nodad"));
-            router.ip("-6 route add default via 2001:db8::ffff");
-            router.ip(&format!("addr add 2001:db8:{number}::1/64 dev lan nodad"));
-            self.wan.ip(&format!("-6 route add 2001:db8:{number}::/64 via 2001:db8::{number}"));
+            let outer = v6(&format!("2001:db8::{number}"));
+            router.add_v6_address(outer, "wan");
+            router.ip(&format!("-6 route add default via {WAN_V6}"));
+            router.add_v6_address(v6(&format!("2001:db8:{number}::1")), "lan");
+            self.wan.ip(&format!("-6 route add 2001:db8:{number}::/64 via {outer}"));
         } else {
             router.ip(&format!("addr add 10.{number}.0.1/24 dev lan"));
         }
         let mut household = Household { kind, public: outer, number, hosts: Vec::new(), line, router };
         household.move_in();
         if kind == RouterKind::Firewall {
+            meet_the_wan(&household.router);
             household.public = household.address_of(0);
         }
         household
@@ -253,9 +267,23 @@ fn forget(router: &Namespace, kind: RouterKind) {
     }
 }
 
+/// Waits until a router and the wide area network have found each other by neighbour discovery, which asks again after a
+/// second only. The server is reached without it: the first who needed it would be punches, whose rounds last a second.
+fn meet_the_wan(router: &Namespace) {
+    eventually(PATIENCE, "the wide area network refuses a router", || {
+        let refused = router.run(|| TcpStream::connect((WAN_V6, CLOSED_PORT)));
+        refused.is_err_and(|error| error.kind() == ErrorKind::ConnectionRefused).then_some(())
+    });
+}
+
+/// The address that a household's number is written into.
+fn v6(text: &str) -> Ipv6Addr {
+    text.parse().expect("an address")
+}
+
 /// Makes a namespace that has its `wan` forward, with an empty `lan`.
 fn make_router(router: &Namespace, kind: RouterKind, outer: IpAddr) {
-    router.ip("link add lan type bridge");
+    router.ip(&format!("link add lan address {BRIDGE_MAC} type bridge"));
     router.ip("link set lan up");
     let family =
         if kind == RouterKind::Firewall { "net/ipv6/conf/all/forwarding" } else { "net/ipv4/ip_forward" };

@@ -76,6 +76,24 @@ impl Namespace {
         done.unwrap_or_else(|error| panic!("ip {words} in {}: {error}", self.reference));
     }
 
+    /// Gives an interface that is up an IPv6 address that is known to be free, and waits until neighbours can find it there.
+    #[track_caller]
+    pub fn add_v6_address(&self, address: Ipv6Addr, interface: &str) {
+        self.ip(&format!("addr add {address}/64 dev {interface} nodad"));
+        // The kernel joins the group of those who are asked for it (RFC 4291, section 2.7.1) behind our back, and whoever
+        // asks before is not answered, and asks again after a second.
+        let [.., high, middle, low] = address.octets();
+        let group = format!("ff0200000000000000000001ff{high:02x}{middle:02x}{low:02x}");
+        eventually(PATIENCE, "a group of solicited nodes", || {
+            let groups = self.run(|| fs::read_to_string("/proc/thread-self/net/igmp6")).ok()?;
+            let has_joined = |line: &str| {
+                let mut words = line.split_whitespace().skip(1);
+                words.next() == Some(interface) && words.next() == Some(&group)
+            };
+            groups.lines().any(has_joined).then_some(())
+        });
+    }
+
     /// Gives loopback these further IPv6 addresses, and waits until they can be reached.
     pub fn add_loopback_addresses(&self, addresses: &[Ipv6Addr]) {
         for address in addresses {

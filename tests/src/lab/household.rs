@@ -2,8 +2,8 @@ use std::net::{IpAddr, SocketAddr, TcpStream, UdpSocket};
 use std::time::Duration;
 
 use crate::http::{Answer, Connection, Request};
-use crate::lab::forget;
 use crate::lab::line::Line;
+use crate::lab::{forget, v6};
 use crate::namespace::Namespace;
 use crate::process::{Launch, Process};
 use crate::router::RouterKind;
@@ -34,7 +34,7 @@ impl Household {
         self.router.ip(&format!("link set {port} master lan"));
         let number = self.number;
         if self.kind == RouterKind::Firewall {
-            host.ip(&format!("addr add 2001:db8:{number}::{place}/64 dev lan nodad"));
+            host.add_v6_address(v6(&format!("2001:db8:{number}::{place}")), "lan");
             host.ip(&format!("-6 route add default via 2001:db8:{number}::1"));
         } else {
             host.ip(&format!("addr add 10.{number}.0.{place}/24 dev lan"));

@@ -1,7 +1,7 @@
 //! `peerctl netcheck` behind every kind of router says what that router does.
 
 use std::fs;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::process::Command;
 use std::thread;
 use std::time::Duration;
@@ -21,7 +21,7 @@ use crate::peerctl_docs::{page, without_chance};
 const OTHER: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 2);
 /// Where the router of a lab's first household has its IPv4 address.
 const FIRST_HOUSEHOLD: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 10);
-const OTHER_V6: &str = "2001:db8::2";
+const OTHER_V6: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 2);
 /// A router of the time of short memories forgets after as much, in seconds, between two silences that are tried.
 const SHORT_TIMEOUT_SECS: &str = "20";
 /// The longest that a look at the lifetime takes: it tries silences of up to 115 seconds.
@@ -41,7 +41,7 @@ impl Scene {
         let server = lab.server();
         lab.speak_ipv6(&server);
         server.ip(&format!("addr add {OTHER}/24 dev wan"));
-        server.ip(&format!("addr add {OTHER_V6}/64 dev wan nodad"));
+        server.add_v6_address(OTHER_V6, "wan");
         let launch = Launch::new(Binary::Matchmaker)
             .set("MATCHMAKER_LISTEN", "0.0.0.0:12345,[::]:12345")
             .set("MATCHMAKER_ALT_PORT", "12346")
