@@ -4,6 +4,8 @@
 //! indexes that expired while no tracker ran. So each process counts anew once, one at a time, beside its requests; where
 //! names are left of files that nobody has any more, they go too, and so does what an earlier version kept of files.
 
+use std::time::Duration;
+
 use deadpool_redis::redis::aio::ConnectionLike;
 use deadpool_redis::redis::{self, RedisResult, pipe};
 use peer_core::{FileName, Owner, keys};
@@ -44,16 +46,33 @@ async fn all_shards<C: ConnectionLike>(
     scripts: &Scripts,
     spread: bool,
 ) -> RedisResult<()> {
+    let mut counts = Vec::with_capacity(usize::from(keys::SHARDS));
     for shard in 0..keys::SHARDS {
-        count(connection, scripts, shard).await?;
+        counts.push((shard, count(connection, shard).await?));
         unlist(connection, scripts, shard, spread).await?;
+    }
+    if spread {
+        // What was in the midst of a change, in the index and not in the count yet, is in both when that is over.
+        tokio::time::sleep(Duration::from_millis(keys::CHANGE_MS)).await;
+    }
+    for (shard, Count { before, found }) in counts {
+        let mut set = pipe();
+        call(&mut set, &scripts.recount, &[&keys::mappings(shard)]).arg(before).arg(found).ignore();
+        set.exec_async(connection).await?;
     }
     Ok(())
 }
 
-async fn count<C: ConnectionLike>(connection: &mut C, scripts: &Scripts, shard: u16) -> RedisResult<()> {
-    let counter = keys::mappings(shard);
-    let before: Option<i64> = redis::cmd("GET").arg(&counter).query_async(connection).await?;
+/// Mappings of a shard.
+struct Count {
+    /// What the count was when the walk began.
+    before: i64,
+    /// What the walk found.
+    found: u64,
+}
+
+async fn count<C: ConnectionLike>(connection: &mut C, shard: u16) -> RedisResult<Count> {
+    let before: Option<i64> = redis::cmd("GET").arg(keys::mappings(shard)).query_async(connection).await?;
     let (mut cursor, mut found) = (0_u64, 0_u64);
     loop {
         let members: Vec<String>;
@@ -67,12 +86,9 @@ async fn count<C: ConnectionLike>(connection: &mut C, scripts: &Scripts, shard: 
             found = found.saturating_add(sizes.iter().sum());
         }
         if cursor == 0 {
-            break;
+            return Ok(Count { before: before.unwrap_or(0), found });
         }
     }
-    let mut set = pipe();
-    call(&mut set, &scripts.recount, &[&counter]).arg(before.unwrap_or(0)).arg(found).ignore();
-    set.exec_async(connection).await
 }
 
 async fn unlist<C: ConnectionLike>(

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use black_box::cluster::RedisCluster;
+use black_box::resp::Reply;
 use peer_core::keys::{self, slot};
 use peer_core::{FileName, Owner};
 use registry::{Stats, Verdict};
@@ -203,6 +204,32 @@ async fn a_master_that_is_away_holds_up_the_sweep_of_its_own_only() {
     cluster(&mut store).master(AWAY).cont();
 }
 
+/// A file is in the index of its peer before it is counted, and a tracker that starts just then sees only the one.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_being_published_while_a_tracker_starts_is_counted_once() {
+    let home = RedisCluster::start_new();
+    let me = legacy("203.0.113.5");
+    let [files, due, count] =
+        [keys::peer_files(me.owner), keys::due_of(me.owner), keys::mappings_of(me.owner)];
+    home.command(&files, &["SADD", &files, "site/0"]);
+    home.command(&due, &["ZADD", &due, "4102444800000", &me.owner.to_string()]);
+    let mut store = Store::open(Home::Cluster(home), 60).await;
+    let recount = keys::recount();
+    let counts = |store: &mut Store| cluster(store).command(&recount, &["EXISTS", &recount]);
+    eventually("it counts", || {
+        let counts = counts(&mut store);
+        async move { counts == Reply::Number(1) }
+    })
+    .await;
+    cluster(&mut store).command(&count, &["INCRBY", &count, "1"]);
+    eventually("it has counted", || {
+        let counts = counts(&mut store);
+        async move { counts == Reply::Number(0) }
+    })
+    .await;
+    assert_eq!(stats(&store).await.mappings, 1);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn scripts_that_servers_forgot_are_given_to_them_again() {
     let mut store = Store::open(Home::cluster(), 60).await;
@@ -235,7 +262,7 @@ async fn the_replica_of_a_master_that_was_killed_takes_over_and_nothing_older_th
 async fn cluster_fails_and_comes_back(store: &mut Store) {
     let cluster = cluster(store);
     let failed = |cluster: &mut RedisCluster| match cluster.master(0).command(&["CLUSTER", "NODES"]) {
-        black_box::resp::Reply::Text(nodes) => nodes.contains("master,fail "),
+        Reply::Text(nodes) => nodes.contains("master,fail "),
         reply => panic!("{reply:?}"),
     };
     let started = Instant::now();
