@@ -69,6 +69,8 @@ fn the_package_installs_works_keeps_settings_and_leaves_nothing() {
     shell(&install.replace("install", "install --reinstall"));
     assert_eq!(shell("tail -n 1 /etc/p2p-tracker/tracker.env"), "PEER_TTL_SECS=600");
     shell("apt-get purge -qq p2p-tracker 2>&1");
-    let left = "find / -xdev -name '*p2p-tracker*' -o -name '*peerctl*' -o -name 'standalone.service*'";
-    assert_eq!(shell(left), "");
+    let names =
+        ["*p2p-tracker*", "*peerctl*", "tracker.service*", "matchmaker.service*", "standalone.service*"];
+    let names = names.map(|name| format!("-name '{name}'")).join(" -o ");
+    assert_eq!(shell(&format!("find / -xdev {names}")), "");
 }
