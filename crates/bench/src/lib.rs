@@ -13,6 +13,7 @@
 
 mod cli;
 mod compare;
+mod cores;
 mod figures;
 mod flood;
 mod http;

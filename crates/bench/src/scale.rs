@@ -8,6 +8,7 @@ use clap::Args;
 use serde::Serialize;
 
 use crate::cli::length;
+use crate::cores::Halves;
 use crate::figures::{float, median, milliseconds, thousands};
 use crate::http::load::Load;
 use crate::http::workload::{Known, Mode, Workload};
@@ -26,7 +27,8 @@ Examples:
 /// Starts two trackers beside this program, each on an empty store of its own: one with 10,000 mappings and a file of 100
 /// peers, one with very many mappings and a file of very many peers. Then `GET /peers` is measured on both in turns: of files
 /// of 20 peers, and of the one file, of which an answer has 100. First as fast as they go, then at half of the
-/// small one's rate as an open loop: the latencies are of that. Everything is removed afterwards.
+/// small one's rate as an open loop: the latencies are of that. The load has half of the cores, the trackers the other
+/// half, with their Redis. Everything is removed afterwards.
 #[derive(Debug, Args)]
 #[command(verbatim_doc_comment, after_help = EXAMPLES)]
 pub(crate) struct ScaleArgs {
@@ -40,10 +42,10 @@ pub(crate) struct ScaleArgs {
     #[arg(long, default_value_t = 1_000_000, value_parser = clap::value_parser!(u64).range(100..=2_000_000))]
     peers: u64,
     /// How often each is measured
-    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..=100))]
+    #[arg(long, default_value_t = 9, value_parser = clap::value_parser!(u16).range(1..=100))]
     rounds: u16,
     /// How long each is measured in a round, as fast as it goes and at half of that: 500ms, 5s, 1m
-    #[arg(long, default_value = "3s", value_parser = length)]
+    #[arg(long, default_value = "2s", value_parser = length)]
     duration: Duration,
     /// Connections that are open at the same time
     #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u16).range(1..=10_000))]
@@ -91,8 +93,9 @@ struct Filled {
 /// Runs the measurement, prints it, and writes it where asked.
 pub(crate) async fn run(args: &ScaleArgs) -> anyhow::Result<()> {
     let circumstances = Circumstances::now();
-    let small = fill(args, FEW_MAPPINGS, FEW_PEERS).await?;
-    let large = fill(args, args.mappings, args.peers).await?;
+    let halves = Halves::of_this_process()?;
+    let small = fill(args, halves.as_ref(), FEW_MAPPINGS, FEW_PEERS).await?;
+    let large = fill(args, halves.as_ref(), args.mappings, args.peers).await?;
     for filled in [&small, &large] {
         if let Some(redis) = filled.tracker.redis() {
             redis.settle().await?;
@@ -134,8 +137,15 @@ pub(crate) async fn run(args: &ScaleArgs) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn fill(args: &ScaleArgs, mappings: u64, peers: u64) -> anyhow::Result<Filled> {
+async fn fill(
+    args: &ScaleArgs,
+    halves: Option<&Halves>,
+    mappings: u64,
+    peers: u64,
+) -> anyhow::Result<Filled> {
+    halves.map(Halves::start_servers).transpose()?;
     let tracker = Tracker::start(args.store).await?;
+    halves.map(Halves::make_load).transpose()?;
     let (host, address) = (tracker.address().to_string(), tracker.address());
     let load = Load { address, connections: usize::from(args.connections), depth: DEPTH };
     http::fill(&load, &host, KNOWN).await?;
@@ -201,6 +211,8 @@ fn table(args: &ScaleArgs, samples: &[Sample]) -> Table {
 
 const NOTES: &str = "## How to read it\n\n\
     * Both trackers run at the same time, each on a store of its own, and are asked in turns; medians over the rounds.\n\
+    * The load ran on half of the cores and both trackers on the other half, each Redis with its tracker: with fewer cores \
+    than there are programs at work, the longest waits would be those for a core.\n\
     * Each Redis has saved to disk what was filled in before it is measured: a save takes one of the two cores for seconds.\n\
     * **at** is half of what the small tracker answers at most in the same round, as an open loop: requests are sent at fixed \
     times, and a latency counts from the time that a request was due.\n\

@@ -1,12 +1,14 @@
 use std::fmt;
-use std::io::Write as _;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::ops::Range;
 
 /// The longest text of an IPv6 address, in bytes: eight groups of four digits, or six and an IPv4 address.
 const MAX_BYTES: usize = 45;
 
 /// Each octet as text with a dot behind it, and how many bytes of that count.
 const OCTETS: [([u8; 4], usize); 256] = octets();
+
+const HEX_DIGITS: [u8; 16] = *b"0123456789abcdef";
 
 #[expect(clippy::indexing_slicing, reason = "it runs in the compiler")]
 const fn octets() -> [([u8; 4], usize); 256] {
@@ -39,12 +41,7 @@ impl AddressText {
         let mut text = Self { bytes: [0; MAX_BYTES], len: 0 };
         match address {
             IpAddr::V4(address) => text.push_v4(address),
-            IpAddr::V6(address) => {
-                let mut rest = text.bytes.as_mut_slice();
-                // It fits: that is what the length is for.
-                let _ = write!(rest, "{address}");
-                text.len = MAX_BYTES - rest.len();
-            }
+            IpAddr::V6(address) => text.push_v6(address),
         }
         text
     }
@@ -59,6 +56,41 @@ impl AddressText {
         }
         // The last dot.
         self.len = self.len.saturating_sub(1);
+    }
+
+    /// The one text that RFC 5952, section 4, recommends of the many that an address has.
+    fn push_v6(&mut self, address: Ipv6Addr) {
+        if let Some(mapped) = address.to_ipv4_mapped() {
+            self.push(b"::ffff:");
+            return self.push_v4(mapped);
+        }
+        let groups = address.segments();
+        let zeros = longest_zeros(groups);
+        for (place, group) in groups.into_iter().enumerate() {
+            if place == zeros.start && !zeros.is_empty() {
+                self.push(b"::");
+            } else if !zeros.contains(&place) {
+                if place > 0 && place != zeros.end {
+                    self.push(b":");
+                }
+                self.push_group(group);
+            }
+        }
+    }
+
+    fn push_group(&mut self, group: u16) {
+        let digits = [group >> 12, group >> 8, group >> 4, group]
+            .map(|digit| HEX_DIGITS.get(usize::from(digit & 0xf)).copied().unwrap_or_default());
+        // The last digit stands where all are zero.
+        let zeros = (group | 1).leading_zeros() as usize / 4;
+        self.push(digits.get(zeros..).unwrap_or_default());
+    }
+
+    fn push(&mut self, text: &[u8]) {
+        if let Some(place) = self.bytes.get_mut(self.len..self.len + text.len()) {
+            place.copy_from_slice(text);
+            self.len += text.len();
+        }
     }
 
     pub(crate) fn as_bytes(&self) -> &[u8] {
@@ -77,6 +109,19 @@ impl fmt::Display for AddressText {
     }
 }
 
+/// The groups that `::` stands for: the longest run of two or more zeros, the first one of several.
+fn longest_zeros(groups: [u16; 8]) -> Range<usize> {
+    let (mut longest, mut run) = (0..0, 0..0);
+    for (place, group) in groups.into_iter().enumerate() {
+        run = if group == 0 { run.start..place + 1 } else { place + 1..place + 1 };
+        if run.len() > longest.len().max(1) {
+            longest = run.clone();
+        }
+    }
+    // Behind the last place where there is none.
+    if longest.is_empty() { groups.len()..groups.len() } else { longest }
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -90,15 +135,29 @@ mod tests {
             let v4 = IpAddr::from(octets);
             prop_assert_eq!(AddressText::of(v4).to_string(), v4.to_string());
         }
+
+        #[test]
+        fn zeros_are_left_out_where_the_standard_library_leaves_them_out(
+            groups in prop::array::uniform8(prop_oneof![3 => Just(0), 1 => Just(0xffff_u16), 2 => any::<u16>().prop_map(|it| it >> (it & 0xf))]),
+        ) {
+            let address = IpAddr::from(groups);
+            prop_assert_eq!(AddressText::of(address).to_string(), address.to_string());
+        }
     }
 
     #[test]
-    fn the_longest_fits() {
+    fn the_longest_and_the_shortest_are_as_they_are_read() {
         for text in [
             "::ffff:255.255.255.255",
             "1111:2222:3333:4444:5555:6666:7777:8888",
             "255.255.255.255",
             "0.0.0.0",
+            "::",
+            "::1",
+            "1::",
+            "0:1::",
+            "1:0:2:3:4:5:6:7",
+            "1:2:3:4:5:6:7:0",
         ] {
             let address: Result<IpAddr, _> = text.parse();
             assert_eq!(address.map(|address| AddressText::of(address).to_string()), Ok(text.to_owned()));

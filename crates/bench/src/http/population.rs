@@ -69,8 +69,8 @@ impl Mapping {
 /// A peer of the crowd that has one file: an address of `2001:2::/48`, the block for benchmarks of IPv6 (RFC 5180).
 pub(crate) fn of_crowd(number: u64) -> Ipv6Addr {
     const FIRST: u128 = 0x2001_0002_0000_0000_0000_0000_0000_0000;
-    // Not one behind the other: each is a customer of its own.
-    Ipv6Addr::from(FIRST + (u128::from(number) << 32) + 1)
+    // Not one behind the other: texts are as long and as different among few as among many.
+    Ipv6Addr::from(FIRST + u128::from(scramble(number)))
 }
 
 fn caller(number: u64) -> Ipv4Addr {
