@@ -89,6 +89,14 @@ impl Page {
         self
     }
 
+    /// Only the commands that begin like this: another test has the others.
+    #[must_use]
+    pub fn only(mut self, start: &str) -> Self {
+        self.commands.retain(|command| command.text.starts_with(start));
+        assert!(!self.commands.is_empty(), "{} has no command that begins with {start}", self.path);
+        self
+    }
+
     /// The command that begins like this goes on until the end of the page. The next one is run when it has printed
     /// `until`.
     #[must_use]

@@ -4,6 +4,7 @@ use std::{env, fs};
 
 use black_box::binary::Binary;
 use black_box::commands::{Page, pages, root, tree};
+use black_box::lab::Lab;
 use black_box::process::{Launch, Process};
 use black_box::redis::RedisServer;
 use black_box::tracker::Tracker;
@@ -79,6 +80,11 @@ fn the_readme_does_what_it_says() {
             "cargo run --release",
             "builds for minutes and takes fixed ports; the other commands talk to that program",
         )
+        .excuse("cargo build --release", "builds for minutes; the script is run with what is built here")
+        .excuse(
+            "sudo examples/two-nats",
+            "has a test of its own, since not every machine may make namespaces",
+        )
         .excuse("tests/run", OF_THE_TESTS)
         .excuse("docker", OF_THE_CONTAINER)
         .serve("peerctl serve", "address ")
@@ -86,6 +92,27 @@ fn the_readme_does_what_it_says() {
     let copied = fs::read_to_string(tree.path().join("copies/site/index.html")).expect("it was fetched");
     assert_eq!(copied, "<p>hello");
     assert_eq!(Tracker::sharing(&redis).peers("moved.html"), ["203.0.113.5"], "it was imported");
+}
+
+#[test]
+fn two_homes_meet_as_the_readme_shows() {
+    // It says so where this machine has no laboratory.
+    if Lab::open().is_none() {
+        return;
+    }
+    let programs = Binary::Standalone.path().parent().expect("a file is in a folder").to_owned();
+    Page::read("README.md")
+        .only("sudo examples/two-nats")
+        .rewrite("sudo examples/two-nats", "examples/two-nats")
+        .set("PROGRAMS", &programs.display().to_string())
+        .rewrite("kfpQ0125WDtkJebPPEVjf4VqAcNo6qi0XZkONecU8W0", "…")
+        .rewrite("42775", "…")
+        .rewrite("after 2 ms", "after … ms")
+        .rewrite("0.18 ms at least, 0.28 on average, 0.36 at most", "…")
+        .rewrite("0.18 ms", "… ms")
+        .rewrite("0.30 ms", "… ms")
+        .rewrite("0.36 ms", "… ms")
+        .run(tree().path());
 }
 
 #[test]
