@@ -2,6 +2,7 @@
 
 mod rendezvous;
 mod tracker;
+mod usage;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -11,6 +12,7 @@ use clap_complete::Shell;
 
 pub use rendezvous::{ConnectCommand, FetchCommand, NetcheckCommand, ServeCommand, WaitCommand};
 pub use tracker::{FilesCommand, PeersCommand, PublishCommand, WatchCommand};
+pub use usage::parse;
 
 const EXAMPLES: &str = "\
 Examples:

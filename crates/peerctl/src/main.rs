@@ -1,13 +1,13 @@
 //! `peerctl`, the command line of a peer.
 
+use std::env;
 use std::process::ExitCode;
 
-use clap::Parser as _;
-use peerctl::cli::Cli;
+use peerctl::cli;
 use peerctl::output::{BAD, NAME, note};
 
 fn main() -> ExitCode {
-    match peerctl::run(Cli::parse().command) {
+    match cli::parse(env::args_os()).and_then(|cli| peerctl::run(cli.command)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             note(format_args!("{BAD}error:{BAD:#} {failure}"));

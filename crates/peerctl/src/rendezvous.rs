@@ -21,7 +21,7 @@ pub(crate) async fn resolve_all(hosts: &str) -> Result<Vec<SocketAddr>, Failure>
         let found = lookup_host(with_port(host.trim()))
             .await
             .with_context(|| format!("the matchmaker {host:?} is not found"))
-            .or_hint("check the name, or give an address: --matchmaker 203.0.113.1:12345")?;
+            .or_hint("name it as in --matchmaker m.example.org or 203.0.113.1:12345, without a scheme such as http://")?;
         all.extend(found);
     }
     Ok(all)
@@ -60,12 +60,19 @@ pub(crate) async fn register(args: &MatchmakerArgs, identity: Option<&Identity>)
     let mut config = Config::new(*server).or_at(others.iter().copied());
     config.identity = identity.map(Identity::for_client);
     if let Some(listen) = args.listen {
+        let is_deaf = !listen.ip().is_unspecified() && listen.is_ipv4() != server.is_ipv4();
+        if is_deaf {
+            return Err(Failure::usage(
+                anyhow!("no answer of the matchmaker at {server} would come to {listen}"),
+                "--listen is of the matchmaker's family: an IPv4 address, or IPv6 with --ipv6",
+            ));
+        }
         config.listen = listen;
     }
     Client::bind(config).await.map_err(|error| {
-        let hint = bind_hint(&error, &args.matchmaker);
+        let hint = bind_hint(&error, args);
         let silent = matches!(error, BindError::Silent);
-        let error = anyhow!(error).context(format!("the matchmaker at {server}"));
+        let error = anyhow!("the matchmaker at {server}: {error}");
         if silent { Failure::unreachable(error, hint) } else { Failure::failed(error, hint) }
     })
 }
@@ -95,11 +102,18 @@ pub(crate) async fn reach(client: &Client, target: Target) -> Result<Path, Failu
 }
 
 /// What to try where there is no registration.
-fn bind_hint(error: &BindError, matchmaker: &str) -> String {
+fn bind_hint(error: &BindError, args: &MatchmakerArgs) -> String {
     match error {
-        BindError::Io(_) => "--listen is an address of this machine and a port that is free".to_owned(),
+        BindError::Io(_) if args.listen.is_some() => {
+            "--listen is an address of this machine and a port that is free".to_owned()
+        }
+        BindError::Io(_) => {
+            "see whether this machine has a network of the matchmaker's family, and open files left: ip route, ulimit -n"
+                .to_owned()
+        }
         BindError::Silent => format!(
-            "see whether it is there and UDP passes: peerctl netcheck --matchmaker {matchmaker}; a firewall has to let it out"
+            "see whether it is there and UDP passes: peerctl netcheck --matchmaker {}; a firewall has to let it out",
+            args.matchmaker
         ),
         BindError::Refused(Refusal(code)) => refusal_hint(*code).to_owned(),
     }

@@ -4,7 +4,7 @@ use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, bail};
+use anyhow::Context as _;
 use peer_core::limits::FILES_PER_PEER_MAX;
 use peer_core::{FileName, Invalid};
 
@@ -15,6 +15,8 @@ use crate::failure::Failure;
 pub(crate) const PART_PREFIX: &str = ".peerctl-";
 /// Deepest directory that is walked into, in levels below the site's.
 const DEPTH_MAX: usize = 64;
+/// What to try where a directory cannot be read.
+const READABLE: &str = "DIR is a directory that is there and that you may read, with all in it";
 
 /// A file of a site.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -60,7 +62,15 @@ pub struct Site {
 /// Why a site has no name.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NoSiteName {
-    /// The directory is not there, or has none that is text.
+    /// The directory is not there, or not to be reached.
+    #[error("{} cannot be read: {why}", path.display())]
+    NotThere {
+        /// The directory.
+        path: PathBuf,
+        /// What the system says.
+        why: String,
+    },
+    /// The directory has none that is text.
     #[error("{} gives no name for a site", .0.display())]
     OfDirectory(PathBuf),
     /// It is one segment of a file name.
@@ -78,11 +88,43 @@ pub enum NoSiteName {
 
 impl From<NoSiteName> for Failure {
     fn from(error: NoSiteName) -> Self {
+        match error {
+            NoSiteName::NotThere { .. } => Self::failed(error, READABLE),
+            NoSiteName::OfDirectory(_) => Self::usage(error, "give it one: --site NAME"),
+            NoSiteName::Slash(_) | NoSiteName::Invalid { .. } => {
+                Self::usage(error, "a name is one word, such as home")
+            }
+        }
+    }
+}
+
+/// Why a directory is no site.
+#[derive(Debug, thiserror::Error)]
+pub enum NoSite {
+    /// It is not there, not to be read, or a file.
+    #[error("{} cannot be read", path.display())]
+    NotRead {
+        /// What, in the directory or itself.
+        path: PathBuf,
+        /// What the system says.
+        #[source]
+        why: io::Error,
+    },
+    /// Something in it has no end, as it seems.
+    #[error("{} is more than {DEPTH_MAX} levels deep", .0.display())]
+    TooDeep(PathBuf),
+    /// No tracker would take them all.
+    #[error("a peer publishes at most {FILES_PER_PEER_MAX} files; there are more in {}", .0.display())]
+    TooMany(PathBuf),
+}
+
+impl From<NoSite> for Failure {
+    fn from(error: NoSite) -> Self {
         let hint = match error {
-            NoSiteName::OfDirectory(_) => "name a directory that is there, or the site: --site NAME",
-            NoSiteName::Slash(_) | NoSiteName::Invalid { .. } => "a name is one word, such as home",
+            NoSite::NotRead { .. } => READABLE,
+            NoSite::TooDeep(_) | NoSite::TooMany(_) => "name a directory further down, with a part of it",
         };
-        Self::usage(error, hint)
+        Self::failed(error, hint)
     }
 }
 
@@ -91,8 +133,9 @@ pub fn site_name(dir: &Path, given: Option<&str>) -> Result<String, NoSiteName> 
     let name = match given {
         Some(name) => name.to_owned(),
         None => fs::canonicalize(dir)
-            .ok()
-            .and_then(|path| path.file_name()?.to_str().map(str::to_owned))
+            .map_err(|why| NoSiteName::NotThere { path: dir.to_owned(), why: why.to_string() })?
+            .file_name()
+            .and_then(|name| name.to_str().map(str::to_owned))
             .ok_or_else(|| NoSiteName::OfDirectory(dir.to_owned()))?,
     };
     match name.parse::<FileName>() {
@@ -105,13 +148,13 @@ pub fn site_name(dir: &Path, given: Option<&str>) -> Result<String, NoSiteName> 
 impl Site {
     /// Walks `dir`. Links are not followed, so that nothing from outside of it is published; what starts with a dot is
     /// left out unless `hidden`.
-    pub fn walk(dir: &Path, name: &str, hidden: bool) -> anyhow::Result<Self> {
+    pub fn walk(dir: &Path, name: &str, hidden: bool) -> Result<Self, NoSite> {
         let mut site = Self::default();
         let mut open = vec![(dir.to_owned(), name.to_owned(), 0)];
         while let Some((path, name, depth)) = open.pop() {
             let entries = fs::read_dir(&path)
                 .and_then(Iterator::collect::<io::Result<Vec<_>>>)
-                .with_context(|| format!("{} cannot be listed", path.display()))?;
+                .map_err(|why| NoSite::NotRead { path, why })?;
             for entry in entries {
                 let path = entry.path();
                 let file_name = entry.file_name();
@@ -122,11 +165,14 @@ impl Site {
                 if segment.starts_with(PART_PREFIX) || (segment.starts_with('.') && !hidden) {
                     continue;
                 }
-                let kind = entry.file_type().with_context(|| format!("{}", path.display()))?;
+                let kind = match entry.file_type() {
+                    Ok(kind) => kind,
+                    Err(why) => return Err(NoSite::NotRead { path, why }),
+                };
                 let name = format!("{name}/{segment}");
                 if kind.is_dir() {
                     if depth == DEPTH_MAX {
-                        bail!("{} is more than {DEPTH_MAX} levels deep", path.display());
+                        return Err(NoSite::TooDeep(path));
                     }
                     open.push((path, name, depth + 1));
                 } else if kind.is_file() {
@@ -136,10 +182,7 @@ impl Site {
                 }
             }
             if site.files.len() > FILES_PER_PEER_MAX {
-                bail!(
-                    "a peer publishes at most {FILES_PER_PEER_MAX} files; there are more in {}",
-                    dir.display()
-                );
+                return Err(NoSite::TooMany(dir.to_owned()));
             }
         }
         site.files.sort_by(|one, other| one.name.cmp(&other.name));

@@ -20,7 +20,7 @@ pub use manifest::{BadManifest, Manifest, RemoteFile};
 pub use server::{Shelf, Visit};
 pub use socket::endpoint;
 pub use tls::{ServerPin, client_config, presented_id, server_config};
-pub use wire::DONE;
+pub use wire::{DONE, Reset};
 
 /// After how much silence a connection is lost, in milliseconds: longer than a change of network or a router that starts anew
 /// takes, and no longer than somebody waits without doubt.

@@ -50,6 +50,7 @@ mod pages;
 mod parameters;
 mod peerctl;
 mod peerctl_docs;
+mod peerctl_errors;
 mod redis_chaos;
 mod redis_cluster;
 mod redis_outage;

@@ -132,57 +132,6 @@ fn who_is_not_there_cannot_be_reached_and_the_exit_code_says_so() {
 }
 
 #[test]
-fn every_error_ends_with_its_exit_code_and_a_hint_of_what_to_try() {
-    let services = Launch::new(Binary::Standalone).start();
-    let peer = Peer::new(&services);
-    peer.prints(&["key"]);
-    let home = peer.home.path();
-    fs::create_dir(home.join("empty")).expect("a folder");
-    fs::create_dir(home.join("site")).expect("a folder");
-    fs::write(home.join("site/a"), "a").expect("a file");
-    fs::write(home.join("open.key"), "anybody's").expect("a file");
-    fs::write(home.join("no.key"), "none").expect("a file");
-    let mode = |name: &str, mode| {
-        let permissions = std::os::unix::fs::PermissionsExt::from_mode(mode);
-        fs::set_permissions(home.join(name), permissions).expect("our own file");
-    };
-    mode("open.key", 0o644);
-    mode("no.key", 0o600);
-    let no_tracker = format!("http://{}", services.address("tracker-admin"));
-    let nobody = "PUAXw-hDiVqStwqnTRt-vJyYLM8uxJaMwM1V8Sr0Zgw";
-    // Nothing listens at this port of UDP: it is one of TCP.
-    let silent = services.address("tracker").to_string();
-    let cases: [(&[&str], i32, &str); 17] = [
-        (&["key"], 1, "peerctl key --show peer.key"),
-        (&["key", "--show", "missing.key"], 1, "peerctl key missing.key"),
-        (&["key", "--show", "open.key"], 1, "chmod 600 open.key"),
-        (&["key", "--show", "no.key"], 1, "openssl"),
-        (&["key", "missing/peer.key"], 1, "directory"),
-        (&["publish", "empty"], 1, "--hidden"),
-        (&["publish", "missing", "--site", "home"], 1, "DIR"),
-        (&["publish", "/"], 2, "--site"),
-        (&["publish", "site", "--site", "a/b"], 2, "one word"),
-        (&["publish", "site", "--tracker", &no_tracker], 1, "curl"),
-        (&["publish", "site", "--key", "peer.key", "--server-name", "another"], 1, "--server-name"),
-        (&["peers", "../a"], 1, "/docs"),
-        (&["watch", "--tracker", "http://127.0.0.1:9"], 1, "PEERCTL_TRACKER"),
-        (&["netcheck", "--matchmaker", &silent], 3, "--matchmaker"),
-        (&["serve", "site", "--matchmaker", "no.such.host.invalid"], 1, "--matchmaker"),
-        (&["connect", nobody, "--matchmaker", &silent], 3, "netcheck"),
-        (&["connect", nobody], 3, "peerctl serve or wait"),
-    ];
-    for (words, code, hint) in cases {
-        let output = peer.run(words);
-        let said = String::from_utf8_lossy(&output.stderr);
-        assert_eq!(output.status.code(), Some(code), "{words:?}: {output:?}");
-        let lines: Vec<&str> = said.lines().collect();
-        let [.., error, last] = lines[..] else { panic!("{words:?}: {said}") };
-        assert!(error.starts_with("error: "), "{words:?}: {said}");
-        assert!(last.starts_with("hint: ") && last.contains(hint), "{words:?}: {said}");
-    }
-}
-
-#[test]
 fn bash_completes_commands_and_switches_by_what_it_is_given() {
     let script = r#"
         source "$1"

@@ -15,8 +15,8 @@ use crate::rendezvous;
 use crate::site::site_name;
 use crate::tracker::Tracker;
 use crate::transfer::{
-    BadManifest, DONE, Fetched, Manifest, RemoteFile, ServerPin, client_config, endpoint, fetch, manifest,
-    presented_id,
+    BadManifest, DONE, Fetched, Manifest, RemoteFile, Reset, ServerPin, client_config, endpoint, fetch,
+    manifest, presented_id,
 };
 
 /// Files that an error names at most.
@@ -54,11 +54,7 @@ async fn fetch_site(
     path: &Way,
 ) -> Result<(), Failure> {
     let manifest = manifest(connection, site, command.max_bytes).await.map_err(|error| {
-        let hint = match error.downcast_ref() {
-            Some(BadManifest::TooLarge { .. }) => "--max-bytes allows more",
-            Some(_) => "its owner has to serve it with a peerctl that keeps to docs/PEERCTL.md",
-            None => "ask its owner for the name of the site; a tracker has it in: peerctl files",
-        };
+        let hint = manifest_hint(&error);
         Failure::failed(error, hint)
     })?;
     if let Some(tracker) = tracker {
@@ -80,6 +76,17 @@ async fn fetch_site(
             anyhow!("{failed} of {all} files did not come"),
             "each line above says why; the others are there, and the same command tries these again",
         )),
+    }
+}
+
+/// What to try where there is no list of files.
+fn manifest_hint(error: &anyhow::Error) -> &'static str {
+    let is_not_there = error.downcast_ref::<Reset>().is_some_and(|reset| reset.is_not_found());
+    match error.downcast_ref() {
+        Some(BadManifest::TooLarge { .. }) => "--max-bytes allows more",
+        Some(_) => "its owner has to serve it with a peerctl that keeps to docs/PEERCTL.md",
+        None if is_not_there => "ask its owner for the name of the site; a tracker has it in: peerctl files",
+        None => "the peer may just have ended, or the way to it is broken: run the command once more",
     }
 }
 

@@ -41,8 +41,7 @@ pub(super) fn run(command: &PublishCommand) -> Result<(), Failure> {
 
 /// All files of a site with their hashes; says what is left out.
 pub(super) fn hash_site(dir: &std::path::Path, name: &str, hidden: bool) -> Result<Vec<HashedFile>, Failure> {
-    let site =
-        Site::walk(dir, name, hidden).or_hint("DIR is a directory that you may read, with all in it")?;
+    let site = Site::walk(dir, name, hidden)?;
     for (path, why) in &site.left_out {
         warn(format_args!("{} is left out: {why}", printable(&path.to_string_lossy())));
     }

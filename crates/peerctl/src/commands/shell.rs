@@ -1,5 +1,6 @@
 use std::fs;
 
+use anyhow::Context as _;
 use clap::CommandFactory as _;
 
 use crate::cli::{Cli, CompletionsCommand, ManCommand};
@@ -19,7 +20,10 @@ pub(super) fn manual(command: &ManCommand) -> Result<(), Failure> {
     let Some(dir) = &command.dir else {
         return pages().or_hint(hint).and_then(|pages| say_bytes(&pages));
     };
-    fs::create_dir_all(dir).and_then(|()| clap_mangen::generate_to(Cli::command(), dir)).or_hint(hint)?;
+    fs::create_dir_all(dir)
+        .and_then(|()| clap_mangen::generate_to(Cli::command(), dir))
+        .with_context(|| format!("{} cannot be written", dir.display()))
+        .or_hint(hint)?;
     note(format_args!("the pages are in {}", dir.display()));
     Ok(())
 }

@@ -65,7 +65,8 @@ impl TrackerError {
                 "install those of the system (Debian: apt install ca-certificates)".to_owned()
             }
             Self::NotAsked { origin, .. } => {
-                format!("see whether it is there: curl {origin}/; --tracker or PEERCTL_TRACKER names another")
+                let what = if origin.starts_with("https:") { "there and speaks TLS" } else { "there" };
+                format!("see whether it is {what}: curl {origin}/; --tracker or PEERCTL_TRACKER names another")
             }
             Self::Refused { status: StatusCode::UNAUTHORIZED, .. } => {
                 "see that this machine's clock is right, and name the tracker as it calls itself: --server-name HOST"

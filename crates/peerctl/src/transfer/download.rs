@@ -13,7 +13,7 @@ use tokio::time::timeout;
 use super::STALL;
 use super::disk::{Place, clear_parts};
 use super::manifest::{Manifest, RemoteFile};
-use super::wire::{self, MANIFEST_MAX_BYTES, NOT_WANTED, Request};
+use super::wire::{MANIFEST_MAX_BYTES, NOT_WANTED, Request, Reset};
 use crate::digest::Hasher;
 
 /// How many files are under way at once: enough that small ones do not wait a round trip each.
@@ -176,7 +176,7 @@ async fn receive(
 async fn next_piece(stream: &mut RecvStream) -> anyhow::Result<Option<Chunk>> {
     match timeout(STALL, stream.read_chunk(PIECE_BYTES, true)).await {
         Ok(Ok(piece)) => Ok(piece),
-        Ok(Err(ReadError::Reset(code))) => Err(anyhow!(wire::reason(code))),
+        Ok(Err(ReadError::Reset(code))) => Err(anyhow!(Reset::new(code))),
         Ok(Err(error)) => Err(anyhow!(error)),
         Err(_) => {
             let _ = stream.stop(NOT_WANTED);

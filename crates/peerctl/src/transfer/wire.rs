@@ -51,8 +51,24 @@ pub(super) const STALLED: VarInt = VarInt::from_u32(5);
 /// All is said; ends a connection.
 pub const DONE: VarInt = VarInt::from_u32(0);
 
-/// What the code of a reset means.
-pub(super) fn reason(code: VarInt) -> &'static str {
+/// A stream that the peer reset in place of an answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("{}", reason(*.0))]
+pub struct Reset(VarInt);
+
+impl Reset {
+    /// With one of the codes above.
+    pub(super) const fn new(code: VarInt) -> Self {
+        Self(code)
+    }
+
+    /// Whether there is no such site or file at the peer.
+    pub fn is_not_found(self) -> bool {
+        self.0 == NOT_FOUND
+    }
+}
+
+fn reason(code: VarInt) -> &'static str {
     match code {
         NOT_FOUND => "the peer does not have it",
         BAD_REQUEST => "the peer did not understand the request",
