@@ -67,7 +67,9 @@ impl MatchmakerSettings {
             admin: AdminAddrs::read(settings, &MATCHMAKER_ADMIN_LISTEN)?,
             max_clients: u32::try_from(max_clients).unwrap_or(MAX_CLIENTS_MOST),
             legacy,
-            alt_port: settings.optional(&MATCHMAKER_ALT_PORT)?,
+            alt_port: settings
+                .optional(&MATCHMAKER_ALT_PORT)
+                .map_err(|_| settings.refuse(&MATCHMAKER_ALT_PORT, "a port, 65535 at most"))?,
             token_keys: settings.optional(&MATCHMAKER_TOKEN_KEY)?,
             stun: read_stun(settings)?,
             nodes: read_nodes(settings)?,

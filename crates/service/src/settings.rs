@@ -99,11 +99,9 @@ impl Settings {
 
     /// Reads a whole number between two bounds.
     pub fn number(&self, setting: &'static Setting, least: u64, most: u64) -> Result<u64, BadSetting> {
-        let number: u64 = self.required(setting)?;
-        if (least..=most).contains(&number) {
-            return Ok(number);
-        }
-        Err(self.refuse(setting, format!("a whole number from {least} to {most}")))
+        // What is no number at all hears the same: a parser says what it met and not what is allowed.
+        let number = self.required(setting).ok().filter(|number| (least..=most).contains(number));
+        number.ok_or_else(|| self.refuse(setting, format!("a whole number from {least} to {most}")))
     }
 
     /// Whether nobody set it, so that its default rules.

@@ -147,7 +147,7 @@ mod tests {
     fn a_bad_setting_names_itself_its_origin_and_what_is_allowed() {
         let settings = load("", &[("PEER_TTL_SECS", "soon"), ("REDIS_URL", "redis://:secret@h")]).unwrap();
         let error = settings.number(&PEER_TTL_SECS, 0, 100).unwrap_err().to_string();
-        assert_eq!(error, "PEER_TTL_SECS = \"soon\" (environment): invalid digit found in string");
+        assert_eq!(error, "PEER_TTL_SECS = \"soon\" (environment): a whole number from 0 to 100");
         let error = settings.refuse(&REDIS_URL, "no such scheme").to_string();
         assert_eq!(error, "REDIS_URL = \"***\" (environment): no such scheme");
         let settings = load("", &[("PEER_TTL_SECS", "101")]).unwrap();
