@@ -37,8 +37,33 @@ impl RedisServer {
 
     /// One that also speaks TLS, on a port of its own, with this certificate and key. Gives that port too.
     pub fn start_new_with_tls(certificate: &Path, key: &Path) -> (Self, u16) {
-        let tls_port = free_port();
+        Self::start_with_tls(Self::reserved(), certificate, key)
+    }
+
+    /// A Cluster of one, with all slots, that also speaks TLS. Gives the port of that too.
+    pub fn start_cluster_of_one_with_tls(certificate: &Path, key: &Path) -> (Self, u16) {
         let mut server = Self::reserved();
+        server.add_options(&["--cluster-enabled", "yes", "--cluster-port", &free_port().to_string()]);
+        // Else it names its other port to all.
+        server.add_options(&["--tls-cluster", "yes"]);
+        let started = Self::start_with_tls(server, certificate, key);
+        started.0.command(&["CLUSTER", "ADDSLOTSRANGE", "0", "16383"]);
+        eventually(PATIENCE, "the Cluster is ok", || {
+            let info = started.0.command(&["CLUSTER", "INFO"]);
+            matches!(info, Reply::Text(info) if info.contains("cluster_state:ok")).then_some(())
+        });
+        started
+    }
+
+    /// A Sentinel with these settings that speaks TLS, to its master too. Gives the port of that.
+    pub fn start_sentinel_with_tls(config: &str, certificate: &Path, key: &Path) -> (Self, u16) {
+        let mut server = Self::sentinel(config);
+        server.add_options(&["--tls-replication", "yes"]);
+        Self::start_with_tls(server, certificate, key)
+    }
+
+    fn start_with_tls(mut server: Self, certificate: &Path, key: &Path) -> (Self, u16) {
+        let tls_port = free_port();
         for (option, value) in [
             ("--tls-port", tls_port.to_string()),
             ("--tls-cert-file", certificate.display().to_string()),
@@ -54,12 +79,17 @@ impl RedisServer {
 
     /// A Sentinel with these settings, running.
     pub(crate) fn start_sentinel(config: &str) -> Self {
+        let mut server = Self::sentinel(config);
+        server.start();
+        server
+    }
+
+    fn sentinel(config: &str) -> Self {
         let mut server = Self::with_options(&["--sentinel"]);
         let file = server.folder.path().join("sentinel.conf");
         // It is written to by the Sentinel, too.
         fs::write(&file, config).expect("the folder is writable");
         server.config = Some(file);
-        server.start();
         server
     }
 

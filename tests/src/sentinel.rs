@@ -66,7 +66,8 @@ impl SentinelSetup {
     }
 }
 
-fn config(master_port: u16, quorum: u8) -> String {
+/// What a Sentinel is told of the master at this port.
+pub fn config(master_port: u16, quorum: u8) -> String {
     format!(
         "sentinel monitor {MASTER} 127.0.0.1 {master_port} {quorum}\n\
          sentinel down-after-milliseconds {MASTER} {DOWN_AFTER_MS}\n\

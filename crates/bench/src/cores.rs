@@ -56,3 +56,20 @@ fn move_all_threads(cores: &CpuSet) -> anyhow::Result<()> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a failed step fails the test")]
+
+    use super::*;
+
+    #[test]
+    fn load_and_servers_share_no_core_and_leave_none_out() {
+        let all = sched_getaffinity(Pid::from_raw(0)).unwrap();
+        let Some(halves) = Halves::of_this_process().unwrap() else { return };
+        for core in 0..CpuSet::count() {
+            let of = |set: &CpuSet| usize::from(set.is_set(core).unwrap());
+            assert_eq!(of(&halves.load) + of(&halves.servers), of(&all), "core {core}");
+        }
+    }
+}

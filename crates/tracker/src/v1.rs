@@ -1,18 +1,20 @@
 //! The API under `/v1`: JSON in and out.
 //!
-//! `body` reads what a POST says and who signed it, `publish` holds what a peer says about its own files, `find` what
-//! one asks about those of others, `report` what one says about another, `stats` how much there is, `live` what goes on, `operator` what only
-//! the operator may ask, and `schema` how values
-//! are described.
+//! `body` reads what a POST says and who signed it, `speaker` which peer that is. `publish`, `unpublish` and `heartbeat` hold what a
+//! peer says about its own files, `find` what one asks about those of others, `report` what one says about another, `stats` how
+//! much there is, `live` what goes on, `operator` what only the operator may ask, and `schema` how values are described.
 
 mod body;
 pub(crate) mod find;
+pub(crate) mod heartbeat;
 pub(crate) mod live;
 pub(crate) mod operator;
 pub(crate) mod publish;
 pub(crate) mod report;
 pub(crate) mod schema;
+mod speaker;
 pub(crate) mod stats;
+pub(crate) mod unpublish;
 
 use actix_web::web::{self, PayloadConfig, ServiceConfig};
 
@@ -29,8 +31,16 @@ pub(crate) fn routes(config: &mut ServiceConfig) {
     };
     config
         .service(post("/v1/publish", web::post().to(publish::publish), publish::PublishBody::MAX_BYTES))
-        .service(post("/v1/unpublish", web::post().to(publish::unpublish), publish::UnpublishBody::MAX_BYTES))
-        .service(post("/v1/heartbeat", web::post().to(publish::heartbeat), publish::HeartbeatBody::MAX_BYTES))
+        .service(post(
+            "/v1/unpublish",
+            web::post().to(unpublish::unpublish),
+            unpublish::UnpublishBody::MAX_BYTES,
+        ))
+        .service(post(
+            "/v1/heartbeat",
+            web::post().to(heartbeat::heartbeat),
+            heartbeat::HeartbeatBody::MAX_BYTES,
+        ))
         .service(get("/v1/peers", web::get().to(find::peers)))
         .service(post("/v1/lookup", web::post().to(find::lookup), find::LookupBody::MAX_BYTES))
         .service(get("/v1/files", web::get().to(find::files)))

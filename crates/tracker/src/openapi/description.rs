@@ -29,8 +29,8 @@ const SUMMARY_MAX_CHARS: usize = 100;
     ),
     paths(
         v1::publish::publish,
-        v1::publish::unpublish,
-        v1::publish::heartbeat,
+        v1::unpublish::unpublish,
+        v1::heartbeat::heartbeat,
         v1::find::peers,
         v1::find::lookup,
         v1::find::files,

@@ -4,7 +4,7 @@ use std::pin::Pin;
 use actix_web::dev::Payload;
 use actix_web::web::Data;
 use actix_web::{FromRequest, HttpRequest};
-use peer_core::{Owner, Peer, PeerId};
+use peer_core::{FileName, Owner, Peer, PeerId};
 use serde::de::DeserializeOwned;
 
 use crate::call;
@@ -85,4 +85,24 @@ fn read<B: Body>(content_type: &str, bytes: &[u8]) -> Result<B, ApiError> {
     serde_json::from_slice(text).map_err(|error| {
         ApiError::Invalid(vec![FieldError::body(format!("the JSON is not as wanted: {error}"))])
     })
+}
+
+/// The names in a list, all of which have to be good.
+pub(super) fn file_names(
+    list: &'static str,
+    names: &[String],
+    most: usize,
+) -> Result<Vec<FileName>, ApiError> {
+    if names.len() > most {
+        return Err(ApiError::TooMany { what: "names", most });
+    }
+    let mut errors = Vec::new();
+    let mut files = Vec::with_capacity(names.len());
+    for (index, name) in names.iter().enumerate() {
+        match name.parse() {
+            Ok(file) => files.push(file),
+            Err(why) => errors.push(FieldError::refused_item(list, index, why, Some(name))),
+        }
+    }
+    if errors.is_empty() { Ok(files) } else { Err(ApiError::Invalid(errors)) }
 }

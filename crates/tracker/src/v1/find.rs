@@ -9,8 +9,7 @@ use registry::{FilesQuery, Holder, Holders, HoldersQuery};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::body::{Body, Post};
-use super::publish::file_names;
+use super::body::{Body, Post, file_names};
 use super::schema::{FileNameText, whole};
 use crate::call::Call;
 use crate::error::{ApiError, FieldError, InvalidBody, Place, Refusal};
