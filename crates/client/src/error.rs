@@ -19,7 +19,8 @@ pub enum BindError {
 /// Why a peer was not reached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum ConnectError {
-    /// No peer of this name is registered, or it is this one itself.
+    /// No peer of this name is registered, or it is this one itself; or the server could not find out within ten seconds, since it
+    /// cannot reach others.
     #[error("the target is not registered")]
     NotFound,
     /// Several peers are behind this IP address: name the port or the id.

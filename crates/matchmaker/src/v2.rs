@@ -184,7 +184,7 @@ impl Engine {
     ) -> Option<Outcome> {
         let exchange = Exchange { v2, now_us, arrival, sender };
         let refuse = |tid, code, outcome, out: &mut Outbox| {
-            self.answer_stranger(&exchange, &Reply::Error { tid, code }, outcome, out)
+            self.answer_stranger(&exchange, &Reply::error(tid, code), outcome, out)
         };
         Some(match Request::decode(datagram) {
             Decoded::Other => return None,

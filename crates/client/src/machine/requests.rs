@@ -23,6 +23,11 @@ const TRIES_TO_DOUBT: u32 = 2;
 const SETBACKS_MAX: u32 = 3;
 /// The wait that `rate` asks for.
 const RATE_WAIT: Duration = Duration::from_secs(1);
+/// How long a server that cannot reach others is asked again, from the first time that it says so: a Redis Cluster fails over
+/// within a few seconds.
+const UNREACHABLE_MAX: Duration = Duration::from_secs(10);
+/// The least wait until then, whatever the server says.
+const UNREACHABLE_WAIT_MIN: Duration = Duration::from_millis(100);
 
 /// A peer that is asked for.
 #[derive(Debug)]
@@ -33,6 +38,8 @@ pub(super) struct Request {
     pub(super) socket: SocketId,
     attempt: u32,
     setbacks: u32,
+    /// When the server first said that it cannot reach others.
+    unreachable_since: Option<Duration>,
     state: State,
 }
 
@@ -72,9 +79,18 @@ impl Machine {
             return Err(ConnectError::Busy);
         }
         let request = RequestId(self.next_number());
-        let (socket, state) = (SocketId::MAIN, State::Waiting);
-        self.requests
-            .insert(request, Request { target, started: now, socket, attempt: 1, setbacks: 0, state });
+        self.requests.insert(
+            request,
+            Request {
+                target,
+                started: now,
+                socket: SocketId::MAIN,
+                attempt: 1,
+                setbacks: 0,
+                unreachable_since: None,
+                state: State::Waiting,
+            },
+        );
         self.ask_where_registered(now);
         Ok(request)
     }
@@ -199,11 +215,26 @@ impl Machine {
         })
     }
 
-    pub(super) fn request_refused(&mut self, now: Duration, tid: Tid, code: ErrorCode) {
+    /// The server does not do what a request asks for. Where it says when to ask again, that is done, as a request of its own.
+    pub(super) fn request_refused(
+        &mut self,
+        now: Duration,
+        tid: Tid,
+        code: ErrorCode,
+        retry_ms: Option<u32>,
+    ) {
         let Some((id, request)) = self.requests.iter_mut().find(|(_, request)| request.is_called(tid)) else {
             return;
         };
         let (id, socket) = (*id, request.socket);
+        if let (ErrorCode::NotFound, Some(retry_ms)) = (code, retry_ms) {
+            let until = now + Duration::from_millis(retry_ms.into()).max(UNREACHABLE_WAIT_MIN);
+            let since = *request.unreachable_since.get_or_insert(now);
+            if until <= since + UNREACHABLE_MAX {
+                request.state = State::Pausing { until };
+                return;
+            }
+        }
         request.setbacks += 1;
         let may_retry = request.setbacks <= SETBACKS_MAX;
         match code {

@@ -119,13 +119,13 @@ impl Machine {
                     .map_or(News::Nothing, |registration| registration.hear_unregistered(tid))
             }),
             Reply::Peer(introduction) => self.introduced(now, socket, &introduction),
-            Reply::Error { tid: Some(tid), code } => {
+            Reply::Error { tid: Some(tid), code, retry_ms } => {
                 self.observe(now, socket, |machine| {
                     with_registration!(machine, socket, |registration, who, out| {
                         registration.hear_error(now, tid, code, &who, out)
                     })
                 });
-                self.request_refused(now, tid, code);
+                self.request_refused(now, tid, code, retry_ms);
             }
             Reply::Error { tid: None, .. } => {}
             // A server that says it twice has moved us already, or knows better by now than to send us where nobody answers.

@@ -177,7 +177,7 @@ fn a_registration_is_kept_and_made_anew_where_the_server_has_forgotten_it() {
     bench.pass(20 * SECOND);
     let keep = bench.register();
     assert_eq!((keep.token, keep.sig), (Some(Token::from_bytes([2; 16])), None));
-    let error = Reply::Error { tid: Some(keep.tid), code: ErrorCode::BadToken };
+    let error = Reply::error(Some(keep.tid), ErrorCode::BadToken);
     bench.hear("203.0.113.9:1", &error);
     assert!(bench.machine.poll_transmit().is_none(), "only the server is believed");
     bench.hear("203.0.113.1:1", &error);
@@ -188,7 +188,7 @@ fn a_registration_is_kept_and_made_anew_where_the_server_has_forgotten_it() {
 fn what_a_server_refuses_is_told() {
     let mut bench = Bench::new();
     let tid = Some(bench.register().tid);
-    bench.hear("203.0.113.1:1", &Reply::Error { tid, code: ErrorCode::Full });
+    bench.hear("203.0.113.1:1", &Reply::error(tid, ErrorCode::Full));
     assert!(matches!(bench.events()[..], [Event::Unavailable(BindError::Refused(Refusal(ErrorCode::Full)))]));
 }
 
@@ -202,13 +202,72 @@ fn a_request_waits_where_the_server_says_so_and_fails_where_it_goes_on_saying_so
     let error = loop {
         let (_, Request::Connect(connect)) = bench.sent() else { panic!("a connect") };
         asked += 1;
-        bench.hear("203.0.113.1:1", &Reply::Error { tid: Some(connect.tid), code: ErrorCode::Rate });
+        bench.hear("203.0.113.1:1", &Reply::error(Some(connect.tid), ErrorCode::Rate));
         if let Some(Event::Failed { error, .. }) = bench.events().pop() {
             break error;
         }
         bench.pass(SECOND);
     };
     assert_eq!((asked, error), (4, ConnectError::Refused(Refusal(ErrorCode::Rate))));
+}
+
+/// Has the server say that it cannot reach others, again and again until the request fails. Gives how often it was asked, and
+/// how long it took.
+fn ask_one_that_reaches_nobody(retry_ms: u32) -> (u32, Duration, ConnectError) {
+    let mut bench = Bench::new();
+    bench.join("203.0.113.1:1");
+    bench.events();
+    let start = bench.now;
+    bench.machine.connect(bench.now, Target::Addr(addr("198.51.100.9:9"))).unwrap();
+    let (mut asked, mut tids) = (0, Vec::new());
+    loop {
+        let (_, Request::Connect(connect)) = bench.sent() else { panic!("a connect") };
+        assert!(!tids.contains(&connect.tid), "each is a request of its own");
+        tids.push(connect.tid);
+        asked += 1;
+        let (tid, code) = (Some(connect.tid), ErrorCode::NotFound);
+        bench.hear("203.0.113.1:1", &Reply::Error { tid, code, retry_ms: Some(retry_ms) });
+        if let Some(Event::Failed { error, .. }) = bench.events().pop() {
+            return (asked, bench.now - start, error);
+        }
+        bench.now = bench.machine.next_timeout().unwrap();
+        bench.machine.tick(bench.now);
+    }
+}
+
+#[test]
+fn a_server_that_cannot_reach_others_is_asked_again_for_ten_seconds() {
+    assert_eq!(ask_one_that_reaches_nobody(500), (21, 10 * SECOND, ConnectError::NotFound));
+    assert_eq!(ask_one_that_reaches_nobody(3_000), (4, 9 * SECOND, ConnectError::NotFound));
+    let (asked, took, _) = ask_one_that_reaches_nobody(0);
+    assert_eq!((asked, took), (101, 10 * SECOND), "not at once, whatever it says");
+    assert_eq!(ask_one_that_reaches_nobody(u32::MAX), (1, Duration::ZERO, ConnectError::NotFound));
+}
+
+#[test]
+fn a_peer_of_a_server_that_reaches_others_again_is_connected_to() {
+    let mut bench = Bench::new();
+    bench.join("203.0.113.1:1");
+    let id = bench.machine.connect(bench.now, Target::Addr(addr("198.51.100.9:9"))).unwrap();
+    for _ in 0..5 {
+        let (_, Request::Connect(connect)) = bench.sent() else { panic!("a connect") };
+        let (tid, code) = (Some(connect.tid), ErrorCode::NotFound);
+        bench.hear("203.0.113.1:1", &Reply::Error { tid, code, retry_ms: Some(500) });
+        bench.pass(SECOND / 2);
+    }
+    bench.introduce(SocketId::MAIN, 1);
+    assert!(bench.requests().any(|(_, _, request)| matches!(request, Request::Ack { .. })));
+    assert!(!bench.events().iter().any(|event| matches!(event, Event::Failed { .. })), "{id:?}");
+    // One that is not there while the others can be reached is not asked for again.
+    bench.machine.connect(bench.now, Target::Addr(addr("198.51.100.8:8"))).unwrap();
+    let asked = bench.requests().filter_map(|(_, _, request)| match request {
+        Request::Connect(connect) => Some(connect.tid),
+        _ => None,
+    });
+    let tid = asked.last();
+    bench.hear("203.0.113.1:1", &Reply::error(tid, ErrorCode::NotFound));
+    let failed = |event: &Event| matches!(event, Event::Failed { error: ConnectError::NotFound, .. });
+    assert!(bench.events().iter().any(failed));
 }
 
 #[test]

@@ -118,7 +118,7 @@ pub(crate) fn replies() -> Vec<Sample> {
         reply("peer, about a legacy peer", Reply::Peer(legacy)),
         reply("nat", Reply::Nat { tid: tid(), addr: addr("203.0.113.21:52"), nat: NatKind::Hard }),
         reply("unregistered", Reply::Unregistered { tid: tid() }),
-        reply("error, without a tid", Reply::Error { tid: None, code: ErrorCode::BadRequest }),
+        reply("error, without a tid", Reply::error(None, ErrorCode::BadRequest)),
         reply(
             "move",
             Reply::Move { to: addrs(&["203.0.113.2:12345", "[2001:db8::2]:12345"]), within_secs: 20 },
@@ -126,9 +126,10 @@ pub(crate) fn replies() -> Vec<Sample> {
     ];
     // `other` is what a client makes of a code that it does not know; no server says it.
     let codes = ErrorCode::ALL.iter().copied().filter(|code| *code != ErrorCode::Other);
-    samples
-        .extend(codes.map(|code| {
-            reply(&format!("error, {}", code.as_str()), Reply::Error { tid: Some(tid()), code })
-        }));
+    samples.extend(
+        codes.map(|code| reply(&format!("error, {}", code.as_str()), Reply::error(Some(tid()), code))),
+    );
+    let unreachable = Reply::Error { tid: Some(tid()), code: ErrorCode::NotFound, retry_ms: Some(500) };
+    samples.push(reply("error, not_found while other nodes cannot be reached", unreachable));
     samples
 }

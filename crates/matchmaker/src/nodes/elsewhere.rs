@@ -252,7 +252,7 @@ impl Nodes {
 fn refuse(ask: &Ask, code: ErrorCode, out: &mut Outbox) {
     match &ask.asker {
         Asker::V2 { tid, .. } => {
-            let reply = Reply::Error { tid: Some(*tid), code };
+            let reply = Reply::error(Some(*tid), code);
             out.push_with(ask.reply_to, ask.via, |bytes| reply.encode(bytes));
         }
         Asker::Legacy { text, .. } => {

@@ -28,7 +28,7 @@ impl Engine {
         if out.bytes_len() - start > sender.bytes {
             out.truncate(queued, start);
             outcome = Outcome::V2TooSmall;
-            exchange.push(&Reply::Error { tid: reply.tid(), code: ErrorCode::TooSmall }, out);
+            exchange.push(&Reply::error(reply.tid(), ErrorCode::TooSmall), out);
         }
         let sent = out.bytes_len() - start;
         if sent > sender.bytes {
@@ -60,7 +60,7 @@ impl Exchange<'_> {
 
     /// An error for a sender that is verified.
     pub(super) fn refuse(&self, tid: Tid, code: ErrorCode, outcome: Outcome, out: &mut Outbox) -> Outcome {
-        self.push(&Reply::Error { tid: Some(tid), code }, out);
+        self.push(&Reply::error(Some(tid), code), out);
         outcome
     }
 

@@ -20,7 +20,7 @@ impl Engine {
     pub(super) fn connect_v2(&self, exchange: &Exchange<'_>, connect: &Connect, out: &mut Outbox) -> Outcome {
         let (v2, now_us, sender, tid) = (exchange.v2, exchange.now_us, exchange.sender, connect.tid);
         let Ok(asker) = exchange.verify(connect.token) else {
-            let bad = Reply::Error { tid: Some(tid), code: ErrorCode::BadToken };
+            let bad = Reply::error(Some(tid), ErrorCode::BadToken);
             return self.answer_stranger(exchange, &bad, Outcome::V2BadToken, out);
         };
         if !self.may_answer_verified(exchange) {

@@ -23,7 +23,7 @@ impl Engine {
                 let left = Reply::Unregistered { tid };
                 return self.answer_stranger(exchange, &left, Outcome::V2Repeated, out);
             }
-            let bad = Reply::Error { tid: Some(tid), code: ErrorCode::BadToken };
+            let bad = Reply::error(Some(tid), ErrorCode::BadToken);
             return self.answer_stranger(exchange, &bad, Outcome::V2BadToken, out);
         }
         if !self.may_answer_verified(exchange) {
@@ -50,7 +50,7 @@ impl Engine {
         let id = v2.peers.view(addr, now_us).and_then(|peer| peer.id);
         let given = |id| v2.tokens.issued_ms(now_us, token, addr, id).is_some();
         if !given(id) && !given(None) {
-            let bad = Reply::Error { tid: Some(tid), code: ErrorCode::BadToken };
+            let bad = Reply::error(Some(tid), ErrorCode::BadToken);
             return self.answer_stranger(exchange, &bad, Outcome::V2BadToken, out);
         }
         // On the port where the token came from, and in another family, it shows nothing.

@@ -50,7 +50,7 @@ impl Engine {
         let before = || issued(Some(v2.peers.view(from, now_us)?.id?));
         let issued_ms = held.or_else(|| issued(None)).or_else(before);
         let Some(issued_ms) = issued_ms else {
-            let bad = Reply::Error { tid: Some(tid), code: ErrorCode::BadToken };
+            let bad = Reply::error(Some(tid), ErrorCode::BadToken);
             return self.answer_stranger(exchange, &bad, Outcome::V2BadToken, out);
         };
         if !self.may_answer_verified(exchange) {

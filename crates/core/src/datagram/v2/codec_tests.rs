@@ -118,7 +118,7 @@ fn a_request_has_at_most_1200_bytes() {
 #[test]
 fn a_client_skips_what_it_does_not_know() {
     let error = br#"{"type":"error","v":2,"tid":"a","code":"too_lovely","msg":"x"}"#;
-    assert_eq!(Reply::decode(error), Ok(Reply::Error { tid: Some(tid("a")), code: ErrorCode::Other }));
+    assert_eq!(Reply::decode(error), Ok(Reply::error(Some(tid("a")), ErrorCode::Other)));
     let peer = br#"{"type":"peer","v":2,"pair":"00c4d1e29a00ff07","peer":["203.0.113.22",41002],"candidates":[["203.0.113.9",1,"relay"],["10.0.0.1",2,"lan"]],"nat":"moody","punch":true,"start_ms":0,"interval_ms":100}"#;
     let Ok(Reply::Peer(introduction)) = Reply::decode(peer) else { unreachable!() };
     assert_eq!(introduction.lan.as_slice(), ["10.0.0.1:2".parse().unwrap()]);
@@ -222,8 +222,8 @@ fn any_reply() -> impl Strategy<Value = Reply> {
             nat
         }),
         any_tid().prop_map(|tid| Reply::Unregistered { tid }),
-        (prop::option::of(any_tid()), prop::sample::select(ErrorCode::ALL))
-            .prop_map(|(tid, code)| Reply::Error { tid, code }),
+        (prop::option::of(any_tid()), prop::sample::select(ErrorCode::ALL), any::<Option<u32>>())
+            .prop_map(|(tid, code, retry_ms)| Reply::Error { tid, code, retry_ms }),
         (any_list(), any::<u32>()).prop_map(|(to, within_secs)| Reply::Move { to, within_secs }),
     ]
 }

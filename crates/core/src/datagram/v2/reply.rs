@@ -32,6 +32,9 @@ pub enum Reply {
         tid: Option<Tid>,
         /// Why.
         code: ErrorCode,
+        /// When to ask again, in milliseconds from now, where that is known to help: other servers cannot be reached at the
+        /// moment, so that it could not be found out.
+        retry_ms: Option<u32>,
     },
     /// The server will be gone: register with another one.
     Move {
@@ -99,6 +102,11 @@ pub struct Introduction {
 }
 
 impl Reply {
+    /// A request was not met, and it is not known when it would be.
+    pub fn error(tid: Option<Tid>, code: ErrorCode) -> Self {
+        Self::Error { tid, code, retry_ms: None }
+    }
+
     /// What the client called the request that this answers, where it is an answer and that is known.
     pub fn tid(&self) -> Option<Tid> {
         match self {
@@ -127,12 +135,15 @@ impl Reply {
                 writer.text("tid", tid.as_str());
                 writer.end();
             }
-            Self::Error { tid, code } => {
+            Self::Error { tid, code, retry_ms } => {
                 let mut writer = Writer::new(out, "error");
                 if let Some(tid) = tid {
                     writer.text("tid", tid.as_str());
                 }
                 writer.text("code", code.as_str());
+                if let Some(retry_ms) = retry_ms {
+                    writer.number("retry", *retry_ms);
+                }
                 writer.end();
             }
             Self::Move { to, within_secs } => {

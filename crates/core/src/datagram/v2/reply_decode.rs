@@ -45,7 +45,7 @@ impl Reply {
             }),
             "error" => read(datagram, |fields: ErrorFields<'_>| {
                 let code = fields.code.parse().unwrap_or(ErrorCode::Other);
-                Some(Self::Error { tid: optional(fields.tid).ok()?, code })
+                Some(Self::Error { tid: optional(fields.tid).ok()?, code, retry_ms: fields.retry })
             }),
             "move" => read(datagram, |fields: MoveFields<'_>| {
                 let to = fields.to.iter().map(Pair::addr).collect::<Option<MoveTargets>>()?;
@@ -152,6 +152,7 @@ struct NatFields<'a> {
 struct ErrorFields<'a> {
     tid: Option<&'a str>,
     code: &'a str,
+    retry: Option<u32>,
 }
 
 #[derive(Deserialize)]

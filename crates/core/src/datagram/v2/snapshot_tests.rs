@@ -171,13 +171,14 @@ fn replies() {
         ),
         (Reply::Unregistered { tid: tid() }, r#"{"type":"unregistered","v":2,"tid":"9f2c"}"#),
         (
-            Reply::Error { tid: Some(tid()), code: ErrorCode::NotFound },
+            Reply::error(Some(tid()), ErrorCode::NotFound),
             r#"{"type":"error","v":2,"tid":"9f2c","code":"not_found"}"#,
         ),
         (
-            Reply::Error { tid: None, code: ErrorCode::BadRequest },
-            r#"{"type":"error","v":2,"code":"bad_request"}"#,
+            Reply::Error { tid: Some(tid()), code: ErrorCode::NotFound, retry_ms: Some(500) },
+            r#"{"type":"error","v":2,"tid":"9f2c","code":"not_found","retry":500}"#,
         ),
+        (Reply::error(None, ErrorCode::BadRequest), r#"{"type":"error","v":2,"code":"bad_request"}"#),
         (
             Reply::Move { to: addrs(&["203.0.113.2:12345", "[2001:db8::2]:12345"]), within_secs: 20 },
             r#"{"type":"move","v":2,"to":[["203.0.113.2",12345],["2001:db8::2",12345]],"within":20}"#,
@@ -219,5 +220,5 @@ fn the_largest_replies_keep_their_bounds() {
     // What refuses a token is smaller than what came with it.
     let mut unregister = Vec::new();
     Request::Unregister { tid, token: token() }.encode(&mut unregister);
-    assert!(size(Reply::Error { tid: Some(tid), code: ErrorCode::BadToken }) <= unregister.len());
+    assert!(size(Reply::error(Some(tid), ErrorCode::BadToken)) <= unregister.len());
 }
