@@ -69,6 +69,23 @@ impl RedisCluster {
         &mut self.servers[..self.masters][number]
     }
 
+    /// Which of the servers that began as masters has the slot of a key.
+    pub fn first_master_of(&self, key: &str) -> usize {
+        let server = self.servers.iter().find(|server| server.runs()).expect("one of them runs");
+        let Reply::Number(slot) = server.command(&["CLUSTER", "KEYSLOT", key]) else { panic!("a slot") };
+        let slot = usize::try_from(slot).expect("a slot");
+        (0..self.masters).rfind(|number| number * SLOTS / self.masters <= slot).expect("it has a master")
+    }
+
+    /// Waits until a server has the slot of a key, whose master was killed.
+    pub fn wait_for_failover(&self, key: &str) {
+        eventually(PATIENCE, "another server has the slot", || {
+            let mut running = self.servers.iter().filter(|server| server.runs());
+            let exists = |server: &RedisServer| resp::command(server.address(), &["EXISTS", key]);
+            running.find(|server| matches!(exists(server), Ok(Reply::Number(_)))).map(|_| ())
+        });
+    }
+
     /// Adds a master without slots, which all others know.
     pub fn add_master(&mut self) -> usize {
         let server = start_server();

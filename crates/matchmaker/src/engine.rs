@@ -231,7 +231,7 @@ impl Engine {
             None => out.push(sender.reply_to, sender.via, Reply::NotFound { target: text }),
         }
         let elsewhere = match (&found, target) {
-            (None, Some(ip)) if ip != sender.from.ip() => self.linked_nodes().map(|nodes| (nodes, ip)),
+            (None, Some(ip)) if ip != sender.from.ip() => self.nodes.as_ref().map(|nodes| (nodes, ip)),
             _ => None,
         };
         // What it costs is known only now, and whether it may cost so much is asked before anything is sent.

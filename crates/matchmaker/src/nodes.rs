@@ -2,13 +2,16 @@
 //!
 //! The engine asks, by [`NodeEvent`]s beside the datagrams of an [`crate::Outbox`], and is told what came of it by methods. It knows
 //! nothing of Redis: [`link`] does, with a [`session`] for each connection, in tasks behind bounded [`queues`], so that no datagram waits for it. An ask goes its way in
-//! [`elsewhere`], to the nodes that [`choosing`] names, and comes to an [`outcome`]; [`message`] is what goes over the channels, [`presence`] whom this node hears; [`moving`] and [`drain`] are how it ends.
+//! [`elsewhere`], to the nodes that [`choosing`] names, and comes to an [`outcome`] ([`errands`] brings it there); [`arrivals`] says who came and who is here, both by [`lanes`], so that a server of a Cluster that is away holds up what is for it alone; [`message`] is what goes over the channels, [`presence`] whom this node hears; [`moving`] and [`drain`] are how it ends.
 
+mod arrivals;
 pub(crate) mod asks;
 mod choosing;
 mod codec;
 pub(crate) mod drain;
 mod elsewhere;
+mod errands;
+mod lanes;
 pub(crate) mod link;
 pub(crate) mod message;
 mod metrics;
@@ -17,12 +20,13 @@ mod outcome;
 mod presence;
 pub(crate) mod queues;
 mod session;
+mod trouble;
 
 #[cfg(test)]
 mod tests;
 
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
 use parking_lot::{Mutex, RwLock};
 use peer_core::NodeId;
@@ -47,6 +51,9 @@ const SEEKS: Rate = Rate::new(5_000, 5_000);
 const MESSAGES: Rate = Rate::new(20_000, 20_000);
 /// Legacy peers that are said to be here as soon as they come. They can be forged; what is over is said when they are heard again.
 const LEGACY_ARRIVALS: Rate = Rate::new(2_000, 2_000);
+
+/// When a peer is to ask again that asked while other nodes could not be reached, in ms.
+const RETRY_MS: u32 = 500;
 
 /// What the engine wants of the other nodes, or of what all share.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -87,6 +94,8 @@ pub(crate) struct Nodes {
     relay_us: AtomicU32,
     /// Whether others can be asked now.
     is_linked: AtomicBool,
+    /// Until when a target that nobody hears may be there all the same, since Redis was away.
+    doubt_until_us: AtomicU64,
     seeks: SharedBucket,
     messages: SharedBucket,
     legacy_arrivals: SharedBucket,
@@ -101,6 +110,7 @@ impl Nodes {
             asks: Mutex::default(),
             relay_us: AtomicU32::new(0),
             is_linked: AtomicBool::new(false),
+            doubt_until_us: AtomicU64::new(0),
             seeks: SharedBucket::default(),
             messages: SharedBucket::default(),
             legacy_arrivals: SharedBucket::default(),

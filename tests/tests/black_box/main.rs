@@ -41,6 +41,7 @@ mod nodes;
 mod nodes_chaos;
 mod nodes_clients;
 mod nodes_lab;
+mod nodes_outage;
 mod nodes_redis;
 mod online;
 mod openapi;

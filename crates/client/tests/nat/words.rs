@@ -228,7 +228,7 @@ fn ask_one_that_reaches_nobody(retry_ms: u32) -> (u32, Duration, ConnectError) {
         let (tid, code) = (Some(connect.tid), ErrorCode::NotFound);
         bench.hear("203.0.113.1:1", &Reply::Error { tid, code, retry_ms: Some(retry_ms) });
         if let Some(Event::Failed { error, .. }) = bench.events().pop() {
-            return (asked, bench.now - start, error);
+            return (asked, bench.now.saturating_sub(start), error);
         }
         bench.now = bench.machine.next_timeout().unwrap();
         bench.machine.tick(bench.now);

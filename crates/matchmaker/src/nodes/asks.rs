@@ -11,6 +11,8 @@ use crate::v2::PeerView;
 const ASKS_MAX: usize = 8_192;
 /// How long a node may take to answer until the next that may hear the target is asked, in us.
 const NODE_PATIENCE_US: u64 = 400_000;
+/// Asks that were put off and go on at one tick, so that there is room for others in the queue.
+const RESUMED_MAX: usize = 1_024;
 /// How long an ask may take in all, in us: by then its peer has asked again.
 const ASK_US: u64 = 1_000_000;
 
@@ -27,10 +29,23 @@ pub(crate) struct Ask {
     pub(crate) told: Option<(NodeId, u64)>,
     /// Those that may hear the target besides.
     pub(crate) further: Vec<NodeId>,
+    /// What is known of who hears the target.
+    pub(crate) look: Look,
     /// Whether it was looked up once more: the target may have moved between the look and the ask.
     pub(crate) looked_again: bool,
     /// What makes an equal request known.
     repeat: u64,
+}
+
+/// How far it has come with looking up the target of an ask.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Look {
+    /// Redis could not be asked, or did not answer: it is to be asked at the next tick.
+    PutOff,
+    /// Redis is asked.
+    UnderWay,
+    /// Redis has said.
+    Done,
 }
 
 /// Who asks.
@@ -60,6 +75,13 @@ pub(crate) struct NewAsk {
     pub(crate) repeat: u64,
 }
 
+impl Ask {
+    fn put_off(&mut self) {
+        (self.look, self.told) = (Look::PutOff, None);
+        self.further.clear();
+    }
+}
+
 /// All asks that are under way, in the order in which they came.
 #[derive(Debug, Default)]
 pub(crate) struct Asks {
@@ -80,7 +102,7 @@ impl Asks {
         self.order.len() < ASKS_MAX
     }
 
-    pub(crate) fn add(&mut self, pair: PairId, new: NewAsk, now_us: u64) {
+    pub(crate) fn add(&mut self, pair: PairId, new: NewAsk, look: Look, now_us: u64) {
         let NewAsk { key, asker, target, reply_to, via, repeat } = new;
         let ask = Ask {
             key,
@@ -90,6 +112,7 @@ impl Asks {
             via,
             told: None,
             further: Vec::new(),
+            look,
             looked_again: false,
             repeat,
         };
@@ -100,6 +123,30 @@ impl Asks {
 
     pub(crate) fn get_mut(&mut self, pair: PairId) -> Option<&mut Ask> {
         self.by_pair.get_mut(&pair)
+    }
+
+    /// Redis did not do what one needs: it begins anew at the next tick.
+    pub(crate) fn put_off(&mut self, pair: PairId) {
+        if let Some(ask) = self.by_pair.get_mut(&pair) {
+            ask.put_off();
+        }
+    }
+
+    /// The same for all.
+    pub(crate) fn put_off_all(&mut self) {
+        self.by_pair.values_mut().for_each(Ask::put_off);
+    }
+
+    /// Those that were put off, which are under way again.
+    pub(crate) fn resume(&mut self) -> Vec<(PairId, Target)> {
+        let put_off = self.by_pair.iter_mut().filter(|(_, ask)| ask.look == Look::PutOff);
+        put_off
+            .take(RESUMED_MAX)
+            .map(|(pair, ask)| {
+                ask.look = Look::UnderWay;
+                (*pair, ask.target)
+            })
+            .collect()
     }
 
     /// One is over.

@@ -8,10 +8,10 @@ use peer_core::datagram::Reply as LegacyReply;
 use peer_core::datagram::v2::{ErrorCode, LanAddrs, NatKind, PairId, Reply};
 use registry::nodes::HomeAt;
 
-use super::asks::{Ask, Asker, NewAsk};
+use super::asks::{Ask, Asker, Look, NewAsk};
 use super::choosing::choose;
 use super::message::{Answer, Ask as AskMessage, Message, Moved, RELAY_MAX_US, Side, Verdict};
-use super::{MESSAGES, NodeEvent, NodeOutcome, Nodes, SEEKS, charge};
+use super::{MESSAGES, NodeEvent, NodeOutcome, Nodes, RETRY_MS, SEEKS, charge};
 use crate::outbox::Outbox;
 use crate::v2::Asked;
 use crate::{Engine, Outcome};
@@ -27,16 +27,21 @@ impl Engine {
         self
     }
 
-    /// Whether other nodes can be asked from now on. At first they cannot.
+    /// Whether other nodes can be asked from now on. At first they cannot. What is asked for while they cannot waits for it.
     pub fn set_linked(&self, is_linked: bool) {
         if let Some(nodes) = &self.nodes {
             nodes.is_linked.store(is_linked, Ordering::Relaxed);
+            if !is_linked {
+                nodes.asks.lock().put_off_all();
+            }
         }
     }
 
-    /// The nodes, where they can be asked.
-    pub(crate) fn linked_nodes(&self) -> Option<&Nodes> {
-        self.nodes.as_ref().filter(|nodes| nodes.is_linked())
+    /// Redis was away, or a part of it: until then other nodes may not have said again whom they hear.
+    pub fn doubt_nodes_until(&self, until_us: u64) {
+        if let Some(nodes) = &self.nodes {
+            nodes.doubt_until_us.fetch_max(until_us, Ordering::Relaxed);
+        }
     }
 
     /// Asks for a target that is not here. `limit` is where there is no room for it.
@@ -58,8 +63,12 @@ impl Engine {
         }
         let (pair, key) = v2.new_pair(now_us);
         let target = new.target;
-        asks.add(pair, NewAsk { key, ..new }, now_us);
-        out.push_event(NodeEvent::Find { pair, target });
+        // With the lock held, so that one is put off by the end of a link or knows of it.
+        let look = if nodes.is_linked() { Look::UnderWay } else { Look::PutOff };
+        asks.add(pair, NewAsk { key, ..new }, look, now_us);
+        if look == Look::UnderWay {
+            out.push_event(NodeEvent::Find { pair, target });
+        }
         sought
     }
 
@@ -75,6 +84,11 @@ impl Engine {
         let chosen = {
             let mut asks = nodes.asks.lock();
             let ask = asks.get_mut(pair)?;
+            if ask.told.is_some() {
+                // It was looked up twice, since it had been put off in between.
+                return None;
+            }
+            ask.look = Look::Done;
             let chosen = choose(ask, homes, nodes.id);
             if let Ok(chosen) = &chosen {
                 ask.further.clone_from(chosen);
@@ -85,7 +99,7 @@ impl Engine {
             Ok(()) => nodes.ask_next(now_us, pair, None, out),
             Err(code) => {
                 let ask = nodes.asks.lock().take(pair)?;
-                refuse(&ask, code, out);
+                refuse(&ask, code, None, out);
                 Some(NodeOutcome::Declined)
             }
         }
@@ -102,25 +116,30 @@ impl Engine {
         self.nodes.as_ref()?.ask_next(now_us, pair, Some(node), out)
     }
 
-    /// Nothing can be asked for now: nobody hears the target, as far as can be said.
-    pub fn give_up_ask(&self, pair: PairId, out: &mut Outbox) -> Option<NodeOutcome> {
-        let ask = self.nodes.as_ref()?.asks.lock().take(pair)?;
-        refuse(&ask, ErrorCode::NotFound, out);
-        Some(NodeOutcome::NotFound)
+    /// Redis did not do what an ask needs. It is tried again at the next tick.
+    pub fn put_off_ask(&self, pair: PairId) {
+        if let Some(nodes) = &self.nodes {
+            nodes.asks.lock().put_off(pair);
+        }
     }
 
-    /// Goes on with asks that take too long. To be called several times a second while there are some.
-    pub fn node_tick(&self, now_us: u64, out: &mut Outbox) -> usize {
-        let Some(nodes) = &self.nodes else { return 0 };
-        let late = nodes.asks.lock().unanswered(now_us);
-        for (pair, node) in late {
-            nodes.ask_next(now_us, pair, Some(node), out);
-        }
+    /// Goes on with asks that were put off or take too long, and gives what became of those whose time is over. To be called
+    /// several times a second while there are some.
+    pub fn node_tick(&self, now_us: u64, out: &mut Outbox) -> Vec<NodeOutcome> {
+        let Some(nodes) = &self.nodes else { return Vec::new() };
+        // Before others are begun anew: whose time is over is not asked for again.
         let expired = nodes.asks.lock().expired(now_us);
-        for ask in &expired {
-            refuse(ask, ErrorCode::NotFound, out);
+        let outcomes = expired.iter().map(|ask| nodes.not_found(now_us, ask, out)).collect();
+        if nodes.is_linked() {
+            for (pair, target) in nodes.asks.lock().resume() {
+                out.push_event(NodeEvent::Find { pair, target });
+            }
+            let late = nodes.asks.lock().unanswered(now_us);
+            for (pair, node) in late {
+                nodes.ask_next(now_us, pair, Some(node), out);
+            }
         }
-        expired.len()
+        outcomes
     }
 
     /// Asks that are under way.
@@ -197,7 +216,7 @@ impl Engine {
             Verdict::Rate => ErrorCode::Rate,
         };
         let ask = nodes.asks.lock().take(pair)?;
-        refuse(&ask, code, out);
+        refuse(&ask, code, None, out);
         Some(NodeOutcome::Declined)
     }
 
@@ -211,6 +230,18 @@ impl Engine {
 }
 
 impl Nodes {
+    /// Nobody hears the target of an ask, or Redis could not say who does.
+    fn not_found(&self, now_us: u64, ask: &Ask, out: &mut Outbox) -> NodeOutcome {
+        let is_in_doubt = now_us < self.doubt_until_us.load(Ordering::Relaxed);
+        let (retry_ms, outcome) = if ask.look == Look::Done && !is_in_doubt {
+            (None, NodeOutcome::NotFound)
+        } else {
+            (Some(RETRY_MS), NodeOutcome::Unreachable)
+        };
+        refuse(ask, ErrorCode::NotFound, retry_ms, out);
+        outcome
+    }
+
     /// Tells the next node of an ask, where the one that was told is still `after`.
     fn ask_next(
         &self,
@@ -226,14 +257,13 @@ impl Nodes {
         }
         let Some(next) = ask.further.pop() else {
             if ask.told.is_some() && !ask.looked_again {
-                (ask.looked_again, ask.told) = (true, None);
+                (ask.looked_again, ask.told, ask.look) = (true, None, Look::UnderWay);
                 out.push_event(NodeEvent::Find { pair, target: ask.target });
                 return Some(NodeOutcome::Next);
             }
             let ask = asks.take(pair)?;
             drop(asks);
-            refuse(&ask, ErrorCode::NotFound, out);
-            return Some(NodeOutcome::NotFound);
+            return Some(self.not_found(now_us, &ask, out));
         };
         ask.told = Some((next, now_us));
         let (asker, registered) = match &ask.asker {
@@ -248,13 +278,15 @@ impl Nodes {
     }
 }
 
-/// Tells an asker that nothing came of it. A legacy peer has one word for that.
-fn refuse(ask: &Ask, code: ErrorCode, out: &mut Outbox) {
+/// Tells an asker that nothing came of it. A legacy peer has one word for that, and none for asking again, which it does where
+/// it hears nothing.
+fn refuse(ask: &Ask, code: ErrorCode, retry_ms: Option<u32>, out: &mut Outbox) {
     match &ask.asker {
         Asker::V2 { tid, .. } => {
-            let reply = Reply::error(Some(*tid), code);
+            let reply = Reply::Error { tid: Some(*tid), code, retry_ms };
             out.push_with(ask.reply_to, ask.via, |bytes| reply.encode(bytes));
         }
+        Asker::Legacy { .. } if retry_ms.is_some() => {}
         Asker::Legacy { text, .. } => {
             out.push(ask.reply_to, ask.via, LegacyReply::NotFound { target: text });
         }

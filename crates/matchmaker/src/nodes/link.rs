@@ -1,21 +1,23 @@
 //! The tasks that speak with Redis for the engine. They have a thread of their own, and all that goes to them waits in bounded
 //! queues: when Redis is slow or gone, queues are full and what is too much is dropped and counted, and no datagram waits.
 
+use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use peer_core::NodeId;
-use peer_core::datagram::v2::PairId;
 use peer_core::limits::NODE_MS;
 use registry::NodesConnection;
 use registry::nodes::{Node, SharedKeys};
 use service::Shutdown;
+use tokio::time::MissedTickBehavior;
 
 use super::metrics::NodeMetrics;
 use super::queues::{Ends, Queues};
 use super::session::Session;
+use super::trouble::Trouble;
 use super::{NodeEvent, NodeOutcome};
 use crate::socket::{Courier, Shared};
 use crate::{Outbox, TokenKeys};
@@ -24,6 +26,8 @@ use crate::{Outbox, TokenKeys};
 pub(super) const BEAT: Duration = Duration::from_millis(NODE_MS / 5);
 /// From one attempt to connect to the next.
 const RETRY: Duration = Duration::from_millis(250);
+/// How often asks are looked at that were put off, or take too long.
+pub(super) const TICK: Duration = Duration::from_millis(100);
 
 /// What the link has to be told.
 #[derive(Clone)]
@@ -80,27 +84,30 @@ impl Link {
     pub(crate) async fn run(mut self, shared: Arc<Shared>, stop: Shutdown) {
         let Some(queues) = &shared.nodes else { return };
         let mut keys = self.first_keys;
-        let mut is_told = false;
+        let (mut is_told, mut is_again) = (false, false);
         while !stop.is_cancelled() {
-            let opened = NodesConnection::open(&self.settings.url, self.id, self.settings.peer_ttl_secs);
-            let error = tokio::select! {
+            let opened = tokio::select! {
                 () = stop.cancelled() => break,
-                opened = opened => match opened {
-                    Ok((connection, messages)) => {
-                        let session = Session { shared: &shared, queues, connection, node: self.node() };
-                        let Err(error) = tokio::select! {
-                            () = stop.cancelled() => {
-                                // Whoever asks for a peer of this node is told at once that it is not there.
-                                let _ = session.connection.leave(&session.node(queues.is_leaving())).await;
-                                break;
-                            }
-                            ended = session.run(messages, &mut self, &mut keys) => ended,
-                        };
-                        error
-                    }
-                    Err(error) => error,
-                }
+                opened = NodesConnection::open(&self.settings.url, self.id, self.settings.peer_ttl_secs) => opened,
+                never = wait(&mut self.ends, false, &shared, queues) => match never {},
             };
+            let error = match opened {
+                Ok((connection, messages)) => {
+                    let (node, trouble) = (self.node(), Trouble::default());
+                    let session = Session { shared: &shared, queues, connection, node, is_again, trouble };
+                    let Err(error) = tokio::select! {
+                        () = stop.cancelled() => {
+                            // Whoever asks for a peer of this node is told at once that it is not there.
+                            let _ = session.connection.leave(&session.node(queues.is_leaving())).await;
+                            break;
+                        }
+                        ended = session.run(messages, &mut self, &mut keys) => ended,
+                    };
+                    error
+                }
+                Err(error) => error,
+            };
+            is_again = true;
             // Said once for each outage, whatever its length.
             if queues.is_linked.swap(false, Ordering::Relaxed) || !is_told {
                 is_told = true;
@@ -108,30 +115,36 @@ impl Link {
             }
             shared.engine.set_linked(false);
             queues.metrics.linked.set(0);
-            self.refuse(&shared, queues).await;
+            let _ = tokio::time::timeout(RETRY, wait(&mut self.ends, true, &shared, queues)).await;
         }
     }
 
     fn node(&self) -> Node {
         Node { id: self.id, leaving: false, addrs: self.addrs.clone() }
     }
+}
 
-    /// While there is no Redis, whoever asked hears that nobody has the target. Who came is said again later.
-    async fn refuse(&mut self, shared: &Shared, queues: &Queues) {
-        let mut out = Out::new(shared);
-        // What was asked for before waits for nobody any more.
-        out.tick(queues);
-        let retry = tokio::time::sleep(RETRY);
-        tokio::pin!(retry);
-        loop {
-            let event = tokio::select! {
-                () = &mut retry => return,
-                event = self.ends.errands.recv() => event,
-                event = self.ends.arrivals.recv() => event,
-            };
-            queues.metrics.dropped.inc();
-            if let Some(NodeEvent::Find { pair, .. } | NodeEvent::Tell { pair: Some(pair), .. }) = event {
-                out.give_up(pair);
+/// While there is no Redis, asks wait for it as long as they have time. Who came is said again later: with
+/// `drops_arrivals` they do not wait, since what is old could be wrong.
+async fn wait(ends: &mut Ends, drops_arrivals: bool, shared: &Shared, queues: &Queues) -> Infallible {
+    let mut out = Out::new(shared);
+    let mut ticks = tokio::time::interval(TICK);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        let event = tokio::select! {
+            _ = ticks.tick() => {
+                out.tick(queues);
+                continue;
+            }
+            event = ends.errands.recv() => event,
+            event = ends.arrivals.recv(), if drops_arrivals => event,
+        };
+        match event {
+            Some(NodeEvent::Find { pair, .. } | NodeEvent::Tell { pair: Some(pair), .. }) => {
+                shared.engine.put_off_ask(pair);
+            }
+            _ => {
+                queues.metrics.dropped.inc();
             }
         }
     }
@@ -164,18 +177,13 @@ impl<'a> Out<'a> {
         self.courier.send(self.shared, &mut self.outbox);
     }
 
-    /// Goes on with asks that take too long, and ends those whose time is over.
+    /// Goes on with asks that were put off or take too long, and ends those whose time is over.
     pub(super) fn tick(&mut self, queues: &Queues) {
         self.tell(|shared, now_us, outbox| {
-            let expired = shared.engine.node_tick(now_us, outbox);
-            for _ in 0..expired {
-                queues.metrics.count(Some(NodeOutcome::NotFound));
+            for outcome in shared.engine.node_tick(now_us, outbox) {
+                queues.metrics.count(Some(outcome));
             }
             None
         });
-    }
-
-    pub(super) fn give_up(&mut self, pair: PairId) {
-        self.tell(|shared, _, outbox| shared.engine.give_up_ask(pair, outbox));
     }
 }

@@ -9,11 +9,12 @@ use prometheus_client::registry::Registry;
 use super::NodeOutcome;
 
 /// Every outcome with its label.
-const OUTCOMES: [(NodeOutcome, &str); 12] = [
+const OUTCOMES: [(NodeOutcome, &str); 13] = [
     (NodeOutcome::Told, "told"),
     (NodeOutcome::Refused, "refused"),
     (NodeOutcome::Matched, "matched"),
     (NodeOutcome::NotFound, "not_found"),
+    (NodeOutcome::Unreachable, "unreachable"),
     (NodeOutcome::Declined, "declined"),
     (NodeOutcome::Next, "next"),
     (NodeOutcome::Moved, "moved"),
@@ -89,7 +90,7 @@ impl NodeMetrics {
         );
         registry.register(
             "matchmaker_node_dropped_events",
-            "Asks and arrivals for which there was no room in the queue, or no Redis; arrivals are said again",
+            "Asks, answers and arrivals for which there was no room in the queue, or no Redis; arrivals are said again",
             metrics.dropped.clone(),
         );
         registry.register(

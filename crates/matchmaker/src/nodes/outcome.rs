@@ -11,6 +11,8 @@ pub enum NodeOutcome {
     Matched,
     /// An ask of ours was not met: nobody hears the target, or not within the time of an ask.
     NotFound,
+    /// An ask of ours was not met, and other nodes could not be reached, so that its peer is to ask again.
+    Unreachable,
     /// An ask of ours was not met for another reason.
     Declined,
     /// An ask of ours goes to the next node, since the one before does not hear the target.

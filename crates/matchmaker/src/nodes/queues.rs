@@ -56,14 +56,17 @@ impl Queues {
 
     /// Takes what the engine wants. Never waits.
     pub(crate) fn take(&self, outbox: &mut Outbox) {
-        for event in outbox.take_events() {
-            let queue = match event {
-                NodeEvent::Arrived { .. } | NodeEvent::Left(_) => &self.arrivals,
-                NodeEvent::Find { .. } | NodeEvent::Tell { .. } => &self.errands,
-            };
-            if queue.try_send(event).is_err() {
-                self.metrics.dropped.inc();
-            }
+        outbox.take_events().for_each(|event| self.take_one(event));
+    }
+
+    /// The same for one.
+    pub(super) fn take_one(&self, event: NodeEvent) {
+        let queue = match event {
+            NodeEvent::Arrived { .. } | NodeEvent::Left(_) => &self.arrivals,
+            NodeEvent::Find { .. } | NodeEvent::Tell { .. } => &self.errands,
+        };
+        if queue.try_send(event).is_err() {
+            self.metrics.dropped.inc();
         }
     }
 

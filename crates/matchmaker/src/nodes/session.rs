@@ -1,30 +1,17 @@
 //! One connection to Redis: what is done by it while it lasts.
 
 use std::convert::Infallible;
-use std::net::SocketAddr;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use peer_core::datagram::v2::PairId;
-use peer_core::limits::HOME_RENEW_MS;
-use registry::nodes::{Errand, Errands, Home, HomeAt, HomeKind, Node, SharedKeys};
+use registry::nodes::{Node, SharedKeys};
 use registry::{NodeMessages, NodesConnection, RegistryError};
-use tokio::sync::mpsc;
 
-use super::choosing::owner_of;
-use super::link::{BEAT, Link, Out, random_key};
-use super::message::{Message, Moved};
+use super::link::{BEAT, Link, Out, TICK, random_key};
 use super::queues::Queues;
-use super::{NodeEvent, PresenceCursor};
+use super::trouble::{GRACE, Trouble};
 use crate::TokenKeys;
 use crate::socket::Shared;
-
-/// Those that go in one round trip.
-const AT_ONCE: usize = 256;
-/// How often asks are looked at that take too long.
-const TICK: Duration = Duration::from_millis(100);
-/// How long a walk through all registrations takes, after the first one of a connection.
-const WALK: Duration = Duration::from_millis(HOME_RENEW_MS);
 
 /// One connection, from its first word to its end.
 pub(super) struct Session<'a> {
@@ -32,6 +19,9 @@ pub(super) struct Session<'a> {
     pub(super) queues: &'a Queues,
     pub(super) connection: NodesConnection,
     pub(super) node: Node,
+    /// Whether there was one before it, and with that an outage.
+    pub(super) is_again: bool,
+    pub(super) trouble: Trouble,
 }
 
 impl Session<'_> {
@@ -46,7 +36,14 @@ impl Session<'_> {
         keys: &mut SharedKeys,
     ) -> Result<Infallible, RegistryError> {
         let mut said = self.node(self.queues.is_leaving());
-        self.beat(&mut said, link.own_keys, keys).await?;
+        if !self.beat(&mut said, link.own_keys, keys).await? {
+            return Err(RegistryError::Unavailable(
+                "the keys of tokens are at a server that is away".to_owned(),
+            ));
+        }
+        if self.is_again {
+            self.doubt(GRACE);
+        }
         self.shared.engine.set_linked(true);
         self.queues.is_linked.store(true, Ordering::Relaxed);
         self.queues.metrics.linked.set(1);
@@ -75,24 +72,34 @@ impl Session<'_> {
         .map(|(never, ..)| never)
     }
 
-    /// This node is there.
+    /// A peer that nobody hears may be there all the same, for so long.
+    fn doubt(&self, time: Duration) {
+        let until_us = self.shared.now_us() + u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
+        self.shared.engine.doubt_nodes_until(until_us);
+    }
+
+    /// This node is there. False where the server of a Cluster that is to know it is away.
     async fn beat(
         &self,
         said: &mut Node,
         own_keys: Option<TokenKeys>,
         keys: &mut SharedKeys,
-    ) -> Result<(), RegistryError> {
+    ) -> Result<bool, RegistryError> {
         let now = self.node(self.queues.is_leaving());
         let fresh = random_key().map_err(|error| RegistryError::Unavailable(error.to_string()))?;
-        let (shared_keys, others) = match self.connection.beat(&now, said, keys, fresh).await {
+        let heard = match self.connection.beat(&now, said, keys, fresh).await {
             Err(RegistryError::Broken(error)) => {
                 self.refused(&error);
                 if now.leaving {
                     self.queues.left.notify_one();
                 }
-                return Ok(());
+                return Ok(true);
             }
             answer => answer?,
+        };
+        let Some((shared_keys, others)) = heard else {
+            self.trouble.met();
+            return Ok(false);
         };
         *said = now;
         self.queues.metrics.others.set(i64::try_from(others.len()).unwrap_or(i64::MAX));
@@ -107,11 +114,11 @@ impl Session<'_> {
             self.shared.engine.set_token_keys(TokenKeys::new(current).accepting(accepted));
         }
         *keys = shared_keys;
-        Ok(())
+        Ok(true)
     }
 
     /// Redis is there and does not want a write: it is full, or a replica. What only reads goes on.
-    fn refused(&self, error: &str) {
+    pub(super) fn refused(&self, error: &str) {
         if self.queues.metrics.refused.inc() == 0 {
             tracing::warn!(error, "Redis refuses what this node writes; further refusals are only counted");
         }
@@ -128,146 +135,11 @@ impl Session<'_> {
     async fn tick(&self) -> Result<Infallible, RegistryError> {
         let mut out = Out::new(self.shared);
         loop {
-            tokio::time::sleep(TICK).await;
+            if let Some(time) = self.trouble.look(self.connection.is_whole(), Instant::now()) {
+                self.doubt(time);
+            }
             out.tick(self.queues);
+            tokio::time::sleep(TICK).await;
         }
     }
-
-    async fn run_errands(&self, queue: &mut mpsc::Receiver<NodeEvent>) -> Result<Infallible, RegistryError> {
-        let mut out = Out::new(self.shared);
-        let mut events = Vec::with_capacity(AT_ONCE);
-        loop {
-            events.clear();
-            queue.recv_many(&mut events, AT_ONCE).await;
-            let errands: Vec<Errand> = events.iter().filter_map(errand).collect();
-            let pairs = || events.iter().filter(|event| errand(event).is_some()).map(pair_of);
-            match self.connection.run(&errands).await {
-                Ok(came) => {
-                    for ((pair, errand), came) in pairs().zip(&errands).zip(came) {
-                        let Some(pair) = pair else { continue };
-                        match (errand, came) {
-                            (_, Errands::Homes(homes)) => out.tell(|shared, now_us, outbox| {
-                                shared.engine.node_homes(now_us, pair, &homes, outbox)
-                            }),
-                            (Errand::Tell(node, _), Errands::Told(false)) => {
-                                out.tell(|shared, now_us, outbox| {
-                                    shared.engine.node_unheard(now_us, pair, *node, outbox)
-                                });
-                            }
-                            _ => {}
-                        }
-                    }
-                }
-                Err(error) => {
-                    pairs().flatten().for_each(|pair| out.give_up(pair));
-                    return Err(error);
-                }
-            }
-        }
-    }
-
-    async fn write_arrivals(
-        &self,
-        queue: &mut mpsc::Receiver<NodeEvent>,
-    ) -> Result<Infallible, RegistryError> {
-        let mut events = Vec::with_capacity(AT_ONCE);
-        loop {
-            events.clear();
-            queue.recv_many(&mut events, AT_ONCE).await;
-            let mut arrived: Vec<(Home, SocketAddr)> = Vec::new();
-            for event in &events {
-                match event {
-                    NodeEvent::Arrived { home, addr } => arrived.push((*home, *addr)),
-                    // In order: whoever left may have come just before, or come again.
-                    NodeEvent::Left(home) => {
-                        self.arrive(&std::mem::take(&mut arrived)).await?;
-                        match self.connection.lost(&[*home]).await {
-                            Err(RegistryError::Broken(error)) => self.refused(&error),
-                            done => done?,
-                        }
-                    }
-                    NodeEvent::Find { .. } | NodeEvent::Tell { .. } => {}
-                }
-            }
-            self.arrive(&arrived).await?;
-        }
-    }
-
-    /// Peers came here. The nodes that they were at are told.
-    async fn arrive(&self, arrived: &[(Home, SocketAddr)]) -> Result<(), RegistryError> {
-        let homes: Vec<Home> = arrived.iter().map(|(home, _)| *home).collect();
-        let others = self.heard(&homes).await?;
-        let moved: Vec<Errand> = arrived
-            .iter()
-            .zip(&others)
-            .flat_map(|((home, addr), others)| others.iter().filter_map(move |at| moved(home, *addr, at)))
-            .collect();
-        match self.connection.run(&moved).await {
-            Err(RegistryError::Broken(error)) => {
-                self.refused(&error);
-                Ok(())
-            }
-            done => done.map(drop),
-        }
-    }
-
-    async fn heard(&self, homes: &[Home]) -> Result<Vec<Vec<HomeAt>>, RegistryError> {
-        match self.connection.heard(homes).await {
-            Err(RegistryError::Broken(error)) => {
-                self.refused(&error);
-                Ok(Vec::new())
-            }
-            Ok(others) => {
-                self.queues.metrics.presences.inc_by(homes.len() as u64);
-                Ok(others)
-            }
-            Err(error) => Err(error),
-        }
-    }
-
-    /// Says again and again who is heard here: at first as fast as Redis takes it, since it may have forgotten everything.
-    async fn walk(&self) -> Result<Infallible, RegistryError> {
-        let mut pause = Duration::ZERO;
-        loop {
-            let mut cursor = PresenceCursor::default();
-            let mut homes = Vec::new();
-            while self.shared.engine.presence_step(self.shared.now_us(), &mut cursor, &mut homes) {
-                self.heard(&homes).await?;
-                homes.clear();
-                tokio::time::sleep(pause).await;
-            }
-            let steps = u32::try_from(self.shared.engine.presence_steps().max(1)).unwrap_or(u32::MAX);
-            pause = WALK / steps;
-        }
-    }
-}
-
-/// What an event wants of Redis.
-fn errand(event: &NodeEvent) -> Option<Errand> {
-    match event {
-        NodeEvent::Find { target, .. } => owner_of(*target).map(Errand::Find),
-        NodeEvent::Tell { to, message, .. } => Some(Errand::Tell(*to, message.clone())),
-        NodeEvent::Arrived { .. } | NodeEvent::Left(_) => None,
-    }
-}
-
-fn pair_of(event: &NodeEvent) -> Option<PairId> {
-    match event {
-        NodeEvent::Find { pair, .. } => Some(*pair),
-        NodeEvent::Tell { pair, .. } => *pair,
-        NodeEvent::Arrived { .. } | NodeEvent::Left(_) => None,
-    }
-}
-
-/// What another node is told of a peer that is here now.
-fn moved(home: &Home, addr: SocketAddr, at: &HomeAt) -> Option<Errand> {
-    if at.kind != home.kind {
-        return None;
-    }
-    let moved = match home.kind {
-        HomeKind::Address => Moved::Addr(addr),
-        HomeKind::Legacy => Moved::Legacy(addr.ip()),
-        HomeKind::IdV4 | HomeKind::IdV6 => Moved::Id { id: home.owner.id()?, is_v4: addr.is_ipv4() },
-    };
-    Some(Errand::Tell(at.node, Message::Moved(moved).encode()))
 }

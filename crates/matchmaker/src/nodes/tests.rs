@@ -9,6 +9,7 @@
 mod asking;
 mod hostile;
 mod leaving;
+mod outage;
 
 use std::collections::{HashMap, VecDeque};
 use std::net::SocketAddr;
@@ -75,6 +76,8 @@ struct Fleet {
     way_us: u64,
     /// Whether messages are lost.
     loses: bool,
+    /// Whether Redis is away, so that nothing is done.
+    is_away: bool,
     now_us: u64,
     tids: u32,
 }
@@ -103,6 +106,7 @@ impl Fleet {
             outcomes: Vec::new(),
             way_us: 0,
             loses: false,
+            is_away: false,
             now_us: 1_000_000,
             tids: 0,
         }
@@ -167,6 +171,9 @@ impl Fleet {
             NodeEvent::Left(home) => {
                 let here = HomeAt { node: node(index), kind: home.kind };
                 self.homes.entry(home.owner).or_default().retain(|at| *at != here);
+            }
+            NodeEvent::Find { pair, .. } | NodeEvent::Tell { pair: Some(pair), .. } if self.is_away => {
+                self.engines[index].put_off_ask(pair);
             }
             NodeEvent::Find { pair, target } => {
                 let homes = owner_of(target).and_then(|owner| self.homes.get(&owner)).cloned();
@@ -242,7 +249,8 @@ impl Fleet {
         let mut sent = Vec::new();
         for index in 0..self.engines.len() {
             let mut out = Outbox::default();
-            self.engines[index].node_tick(self.now_us, &mut out);
+            let outcomes = self.engines[index].node_tick(self.now_us, &mut out);
+            self.outcomes.extend(outcomes);
             sent.extend(self.settle(index, out));
         }
         sent
@@ -260,6 +268,17 @@ fn code(sent: &[Sent]) -> ErrorCode {
     match sent {
         [sent] => match Reply::decode(&sent.bytes).unwrap() {
             Reply::Error { code, .. } => code,
+            other => panic!("{other:?}"),
+        },
+        other => panic!("{other:?}"),
+    }
+}
+
+/// When an asker that was refused is to ask again.
+fn retry_ms(sent: &[Sent]) -> Option<u32> {
+    match sent {
+        [sent] => match Reply::decode(&sent.bytes).unwrap() {
+            Reply::Error { code: ErrorCode::NotFound, retry_ms, .. } => retry_ms,
             other => panic!("{other:?}"),
         },
         other => panic!("{other:?}"),

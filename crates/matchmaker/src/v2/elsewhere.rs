@@ -43,7 +43,7 @@ impl PeerView {
 }
 
 impl Engine {
-    /// Asks the other nodes for a target that is not here; `None` where there are none to ask.
+    /// Asks the other nodes for a target that is not here; `None` where this one is alone.
     pub(super) fn seek_v2(
         &self,
         exchange: &Exchange<'_>,
@@ -51,7 +51,7 @@ impl Engine {
         asker: &PeerView,
         out: &mut Outbox,
     ) -> Option<Outcome> {
-        let nodes = self.linked_nodes()?;
+        let nodes = self.nodes.as_ref()?;
         let (now_us, sender, tid) = (exchange.now_us, exchange.sender, connect.tid);
         if matches!(connect.target, Target::Addr(addr) if addr == sender.from) {
             return None;

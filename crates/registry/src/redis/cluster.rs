@@ -18,6 +18,7 @@ use deadpool_redis::redis::{
 };
 use futures_util::FutureExt as _;
 use futures_util::future::join_all;
+use peer_core::keys;
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout_at};
 
@@ -58,36 +59,33 @@ struct Share {
 }
 
 impl ClusterConnection {
+    /// The answer to each command. Where one has none, because its master is away, all fail.
     async fn run(&self, commands: &[&Cmd]) -> RedisResult<Vec<Value>> {
+        self.run_each(commands).await.into_iter().collect()
+    }
+
+    /// What came of each command: one whose master is away fails alone. A refusal of a server is an answer.
+    pub(super) async fn run_each(&self, commands: &[&Cmd]) -> Vec<RedisResult<Value>> {
         let deadline = Instant::now() + ANSWER_TIMEOUT;
         let mut map = self.map.clone();
-        let mut answers = vec![Value::Nil; commands.len()];
+        let mut answers: Vec<Option<RedisResult<Value>>> = vec![None; commands.len()];
         let mut open: Vec<Open> = (0..commands.len()).map(|place| Open { place, redirected: None }).collect();
-        let mut failure =
-            RedisError::from((ErrorKind::Io, "the server of the Cluster that has the slot is not there"));
-        loop {
+        while !open.is_empty() {
             let now = Arc::clone(&map.borrow_and_update());
             let (shares, mut left) = share_out(&now, commands, open);
-            let sending = join_all(shares.into_iter().map(|share| Self::send(commands, share)));
-            let Ok(sent) = timeout_at(deadline, sending).await else {
-                self.doubts.raise(None);
-                return Err(RedisError::from((
-                    ErrorKind::Io,
-                    "a server of the Cluster did not answer in time",
-                )));
-            };
+            let sending = shares.into_iter().map(|share| Self::send(commands, share, deadline));
             let mut wait = !left.is_empty();
             let mut unscripted: Vec<usize> = Vec::new();
-            for (node, share, result) in sent {
+            for (node, share, result) in join_all(sending).await {
                 match result {
                     Ok(values) => {
                         for (mut open, value) in share.into_iter().zip(values) {
                             let Value::ServerError(error) = &value else {
-                                set(&mut answers, open.place, value);
+                                set(&mut answers, open.place, Ok(value));
                                 continue;
                             };
                             match self.next_step(error, &now, node) {
-                                Next::GiveUp => set(&mut answers, open.place, value),
+                                Next::GiveUp => set(&mut answers, open.place, Ok(value)),
                                 Next::Redirect(redirected) => {
                                     open.redirected = redirected;
                                     left.push(open);
@@ -99,7 +97,7 @@ impl ClusterConnection {
                                     left.push(open);
                                 }
                                 Next::Wait => {
-                                    failure = RedisError::from(error.clone());
+                                    set(&mut answers, open.place, Err(RedisError::from(error.clone())));
                                     wait = true;
                                     open.redirected = None;
                                     left.push(open);
@@ -109,19 +107,18 @@ impl ClusterConnection {
                     }
                     Err(error) => {
                         self.doubts.raise(None);
-                        let repeatable =
-                            |open: &Open| commands.get(open.place).is_some_and(|it| may_be_repeated(it));
-                        if !share.iter().all(repeatable) {
-                            return Err(error);
-                        }
-                        failure = error;
                         wait = true;
-                        left.extend(share.into_iter().map(|open| Open { redirected: None, ..open }));
+                        for open in share {
+                            set(&mut answers, open.place, Err(error.clone()));
+                            if commands.get(open.place).is_some_and(|command| may_be_repeated(command)) {
+                                left.push(Open { redirected: None, ..open });
+                            }
+                        }
                     }
                 }
             }
             if left.is_empty() {
-                return Ok(answers);
+                break;
             }
             if !unscripted.is_empty() {
                 let loading = join_all(unscripted.iter().map(|node| self.load_scripts(&now, *node)));
@@ -135,15 +132,34 @@ impl ClusterConnection {
                 _ = timeout_at(deadline, news).await;
             }
             if Instant::now() >= deadline {
-                return Err(failure);
+                break;
             }
             left.sort_unstable_by_key(|open| open.place);
             open = left;
         }
+        let away = || {
+            let what = "the server of the Cluster that has the slot is not there";
+            Err(RedisError::from((ErrorKind::Io, what)))
+        };
+        answers.into_iter().map(|answer| answer.unwrap_or_else(away)).collect()
+    }
+
+    /// The server that a key is at, by a number; none where nobody has its slot.
+    pub(super) fn master_of(&self, key: &str) -> Option<usize> {
+        self.map.borrow().master_of(keys::slot(key.as_bytes()))
+    }
+
+    /// Whether every master is there.
+    pub(super) fn is_whole(&self) -> bool {
+        self.map.borrow().is_whole()
     }
 
     /// Sends its share to a master, and gives the answers in the same order.
-    async fn send(commands: &[&Cmd], share: Share) -> (usize, Vec<Open>, RedisResult<Vec<Value>>) {
+    async fn send(
+        commands: &[&Cmd],
+        share: Share,
+        deadline: Instant,
+    ) -> (usize, Vec<Open>, RedisResult<Vec<Value>>) {
         let Share { node, mut connection, asking, open } = share;
         let mut part = pipe();
         for command in open.iter().filter_map(|open| commands.get(open.place)) {
@@ -152,7 +168,9 @@ impl ClusterConnection {
             }
             part.add_command(Cmd::clone(command));
         }
-        let values = values_of(&mut connection, &part).await.map(|mut values| {
+        let late = |_| RedisError::from((ErrorKind::Io, "a server of the Cluster did not answer in time"));
+        let answered = timeout_at(deadline, values_of(&mut connection, &part)).await.map_err(late);
+        let values = answered.flatten().map(|mut values| {
             if asking {
                 let mut place = 0_usize;
                 values.retain(|_| {
@@ -239,9 +257,9 @@ fn share_out(map: &Map, commands: &[&Cmd], open: Vec<Open>) -> (Vec<Share>, Vec<
     (shares, nowhere)
 }
 
-fn set(answers: &mut [Value], place: usize, value: Value) {
+fn set(answers: &mut [Option<RedisResult<Value>>], place: usize, value: RedisResult<Value>) {
     if let Some(answer) = answers.get_mut(place) {
-        *answer = value;
+        *answer = Some(value);
     }
 }
 

@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use deadpool_redis::redis::aio::MultiplexedConnection;
 use deadpool_redis::redis::{
-    AsyncConnectionConfig, ConnectionInfo, ErrorKind, Pipeline, RedisError, RedisResult, ServerErrorKind,
-    Value, cmd, pipe,
+    AsyncConnectionConfig, Cmd, ConnectionInfo, ErrorKind, Pipeline, RedisError, RedisResult,
+    ServerErrorKind, Value, cmd, pipe,
 };
 use peer_core::limits::{HOME_MS, NODE_MS, NODES_MAX};
-use peer_core::{NodeId, keys};
+use peer_core::{NodeId, Owner, keys};
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 
@@ -33,6 +33,10 @@ const CHECK_INTERVAL: Duration = Duration::from_millis(250);
 const KEY_MS: u64 = 86_400_000;
 /// Homes that are looked at for one peer.
 const HOMES_MAX: usize = 8;
+
+/// What came of each of several commands, in their order. One fails alone where the server of a Cluster that it is for is away, or
+/// refuses it. All of it fails where this connection is over.
+type Each<T> = Result<Vec<Result<T, RegistryError>>, RegistryError>;
 
 /// A connection to the Redis that nodes share.
 #[derive(Clone)]
@@ -87,14 +91,15 @@ impl NodesConnection {
     }
 
     /// This node is there. `before` is how it said so the last time, `known` the keys that it has, and `fresh` one that nobody
-    /// knows. Gives the keys that all have, and who else is there.
+    /// knows. Gives the keys that all have, and who else is there; nothing where the server of a Cluster that has them is away.
+    /// Fails where the channel is not heard any more.
     pub async fn beat(
         &self,
         this: &Node,
         before: &Node,
         known: &SharedKeys,
         fresh: [u8; 16],
-    ) -> Result<(SharedKeys, Vec<Node>), RegistryError> {
+    ) -> Result<Option<(SharedKeys, Vec<Node>)>, RegistryError> {
         let mut pipe = pipe();
         call(&mut pipe, &self.scripts.beat, &[keys::nodes(), keys::token_keys()])
             .arg(this.to_string())
@@ -107,10 +112,13 @@ impl NodesConnection {
             .arg(hex(fresh))
             .arg(KEY_MS)
             .arg(u8::from(known.shared));
-        let (answers, heard) = tokio::join!(self.query(&pipe), self.check_channel());
-        let answers = answers?;
+        let (answers, heard) = tokio::join!(self.query_each(&pipe), self.check_channel());
         heard.map_err(|error| unavailable(&error))?;
-        let words: Vec<String> = read(answers.into_iter().next().unwrap_or_default())?;
+        let answer = match answers?.into_iter().next() {
+            Some(Err(RegistryError::Unavailable(_))) => return Ok(None),
+            answer => answer.transpose()?.unwrap_or_default(),
+        };
+        let words: Vec<String> = read(answer)?;
         let mut words = words.iter();
         let (current, next, previous) = (words.next(), words.next(), words.next());
         let key = |word: Option<&String>| word.and_then(|word| unhex(word));
@@ -118,7 +126,29 @@ impl NodesConnection {
             return Err(RegistryError::Unavailable("the keys of tokens in Redis are none".to_owned()));
         };
         let others = words.filter_map(|word| Node::read(word)).filter(|node| node.id != self.node).collect();
-        Ok((SharedKeys { current, next, previous: key(previous), shared: true }, others))
+        Ok(Some((SharedKeys { current, next, previous: key(previous), shared: true }, others)))
+    }
+
+    /// What a call asks of Redis goes to one server each. Calls for the same number go to the same one, so that those for another
+    /// need not wait for a server that is away.
+    pub fn server_of_errand(&self, errand: &Errand) -> usize {
+        match errand {
+            Errand::Find(owner) => self.server_of_peer(*owner),
+            Errand::Tell(node, _) => self.server_of(&keys::node_channel(*node)),
+        }
+    }
+
+    /// The same for what is said of a peer.
+    pub fn server_of_peer(&self, owner: Owner) -> usize {
+        self.server_of(&keys::peer_homes(owner))
+    }
+
+    /// Whether every server is there that is needed. Of a single one it shows by its commands.
+    pub fn is_whole(&self) -> bool {
+        match &self.connection {
+            Connection::One(_) => true,
+            Connection::Cluster(cluster) => cluster.is_whole(),
+        }
     }
 
     /// This node is gone.
@@ -128,11 +158,11 @@ impl NodesConnection {
         for leaving in [false, true] {
             pipe.zrem(keys::nodes(), Node { leaving, ..this.clone() }.to_string());
         }
-        self.query(&pipe).await.map(drop)
+        self.write_each(&pipe).await.map(drop)
     }
 
     /// This node hears these peers. Gives of each the other nodes that said so, the last first.
-    pub async fn heard(&self, homes: &[Home]) -> Result<Vec<Vec<HomeAt>>, RegistryError> {
+    pub async fn heard(&self, homes: &[Home]) -> Each<Vec<HomeAt>> {
         let mut pipe = pipe();
         for home in homes {
             let keys = [keys::peer_homes(home.owner), keys::peer_seen(home.owner)];
@@ -144,20 +174,21 @@ impl NodesConnection {
                 _ => call.arg(self.peer_ttl_ms),
             };
         }
-        Ok(self.query(&pipe).await?.iter().map(members).collect())
+        let others = |answer: Result<Value, RegistryError>| answer.map(|answer| members(&answer));
+        Ok(self.write_each(&pipe).await?.into_iter().map(others).collect())
     }
 
     /// This node hears them no more.
-    pub async fn lost(&self, homes: &[Home]) -> Result<(), RegistryError> {
+    pub async fn lost(&self, homes: &[Home]) -> Each<()> {
         let mut pipe = pipe();
         for home in homes {
             pipe.zrem(keys::peer_homes(home.owner), self.member(home));
         }
-        self.query(&pipe).await.map(drop)
+        Ok(self.write_each(&pipe).await?.into_iter().map(|answer| answer.map(drop)).collect())
     }
 
     /// Runs errands in one round trip, and gives what came of each.
-    pub async fn run(&self, errands: &[Errand]) -> Result<Vec<Errands>, RegistryError> {
+    pub async fn run(&self, errands: &[Errand]) -> Each<Errands> {
         let publish = if self.shard.is_some() { "SPUBLISH" } else { "PUBLISH" };
         let mut pipe = pipe();
         for errand in errands {
@@ -170,12 +201,23 @@ impl NodesConnection {
                 }
             };
         }
-        let answers = self.query(&pipe).await?;
-        let came = |(errand, answer): (&Errand, &Value)| match errand {
+        let came = |errand: &Errand, answer: &Value| match errand {
             Errand::Find(_) => Errands::Homes(members(answer)),
             Errand::Tell(..) => Errands::Told(matches!(answer, Value::Int(listeners) if *listeners > 0)),
         };
-        Ok(errands.iter().zip(&answers).map(came).collect())
+        let answers = self.query_each(&pipe).await?;
+        Ok(errands
+            .iter()
+            .zip(answers)
+            .map(|(errand, answer)| answer.map(|answer| came(errand, &answer)))
+            .collect())
+    }
+
+    fn server_of(&self, key: &str) -> usize {
+        match &self.connection {
+            Connection::One(_) => 0,
+            Connection::Cluster(cluster) => cluster.master_of(key).unwrap_or(usize::MAX),
+        }
     }
 
     /// Whether the server of the channel answers, where that is another than for commands.
@@ -188,19 +230,40 @@ impl NodesConnection {
         HomeAt { node: self.node, kind: home.kind }.to_string()
     }
 
-    async fn query(&self, pipe: &Pipeline) -> Result<Vec<Value>, RegistryError> {
+    /// As [`Self::query_each`]. What a single server refuses to write is an answer, too.
+    async fn write_each(&self, pipe: &Pipeline) -> Each<Value> {
+        match self.query_each(pipe).await {
+            Err(RegistryError::Broken(error)) => {
+                Ok(pipe.cmd_iter().map(|_| Err(RegistryError::Broken(error.clone()))).collect())
+            }
+            answers => answers,
+        }
+    }
+
+    /// On a Cluster each command has a fate of its own. Those of a single server have one.
+    async fn query_each(&self, pipe: &Pipeline) -> Each<Value> {
         if pipe.is_empty() {
             return Ok(Vec::new());
         }
-        let mut connection = self.connection.clone();
-        let answer = match pipe.query_async(&mut connection).await {
+        let mut connection = match &self.connection {
+            Connection::One(connection) => connection.clone(),
+            Connection::Cluster(cluster) => {
+                let commands: Vec<&Cmd> = pipe.cmd_iter().collect();
+                let answers = cluster.run_each(&commands).await;
+                let read = |answer: RedisResult<Value>| {
+                    answer.and_then(Value::extract_error).map_err(|error| unavailable(&error))
+                };
+                return Ok(answers.into_iter().map(read).collect());
+            }
+        };
+        let answer: RedisResult<Vec<Value>> = match pipe.query_async(&mut connection).await {
             Err(error) if error.kind() == ErrorKind::Server(ServerErrorKind::NoScript) => {
                 self.scripts.load(&mut connection).await.map_err(|error| unavailable(&error))?;
                 pipe.query_async(&mut connection).await
             }
             answer => answer,
         };
-        answer.map_err(|error| unavailable(&error))
+        Ok(answer.map_err(|error| unavailable(&error))?.into_iter().map(Ok).collect())
     }
 }
 

@@ -157,16 +157,6 @@ fn a_node_that_is_gone_is_passed_over() {
 }
 
 #[test]
-fn without_a_link_nobody_is_asked() {
-    let mut fleet = Fleet::new(2);
-    let token = fleet.join(0, A, 1);
-    fleet.join(1, B, 2);
-    fleet.engines[0].set_linked(false);
-    let (outcome, sent) = fleet.connect(0, A, token, Target::Id(id(2)));
-    assert_eq!((outcome, code(&sent)), (Outcome::V2NotFound, ErrorCode::NotFound));
-}
-
-#[test]
 fn two_hard_nats_are_told_so_across_nodes() {
     let mut fleet = Fleet::new(2);
     let token = fleet.join(0, A, 1);

@@ -52,6 +52,12 @@ impl Map {
         self.nodes.get(node).map(|node| &node.address)
     }
 
+    /// Whether every slot has a master that is connected.
+    pub(super) fn is_whole(&self) -> bool {
+        let masters = self.nodes.iter().take(self.slots.masters.len());
+        self.slots.are_all_served() && masters.into_iter().all(|node| node.connection.is_some())
+    }
+
     pub(super) fn connection(&self, node: usize) -> Option<MultiplexedConnection> {
         self.nodes.get(node)?.connection.clone()
     }

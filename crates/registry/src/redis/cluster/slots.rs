@@ -67,6 +67,11 @@ impl Slots {
         u16::try_from(place).ok().filter(|place| *place != NOBODY)
     }
 
+    /// Whether each slot has a master.
+    pub(super) fn are_all_served(&self) -> bool {
+        !self.table.contains(&NOBODY)
+    }
+
     /// The place in `masters` of who serves `slot`.
     pub(super) fn master_of(&self, slot: u16) -> Option<usize> {
         self.table.get(usize::from(slot)).filter(|place| **place != NOBODY).map(|place| usize::from(*place))
