@@ -37,24 +37,30 @@ impl Session<'_> {
                         }
                     }
                 }
-                Some((server, work, came)) = under_way.next() => {
+                Some((server, pairs, errands, came)) = under_way.next() => {
                     lanes.done(server);
-                    self.came(work, came?, &mut out);
+                    self.came(pairs, errands, came?, &mut out);
                 }
             }
             while let Some((server, work)) = lanes.next() {
                 under_way.push(async move {
-                    let errands: Vec<Errand> = work.iter().map(|(_, errand)| errand.clone()).collect();
+                    let (pairs, errands): (Vec<_>, Vec<_>) = work.into_iter().unzip();
                     let came = self.connection.run(&errands).await;
-                    (server, work, came)
+                    (server, pairs, errands, came)
                 });
             }
         }
     }
 
     /// Tells the engine what came of errands.
-    fn came(&self, work: Vec<Work>, came: Vec<Result<Errands, RegistryError>>, out: &mut Out<'_>) {
-        for ((pair, errand), came) in work.into_iter().zip(came) {
+    fn came(
+        &self,
+        pairs: Vec<Option<PairId>>,
+        errands: Vec<Errand>,
+        came: Vec<Result<Errands, RegistryError>>,
+        out: &mut Out<'_>,
+    ) {
+        for ((pair, errand), came) in pairs.into_iter().zip(errands).zip(came) {
             match (pair, errand, came) {
                 (pair, _, Err(_)) => {
                     self.trouble.met();
