@@ -8,8 +8,9 @@ use registry::nodes::{HomeAt, HomeKind};
 
 use super::asks::{Ask, Asker};
 
-/// Nodes that are asked for one target, one after the other.
+/// Other nodes that are asked for one target, one after the other.
 const NODES_PER_ASK_MAX: usize = 4;
+
 /// Where Redis has what it knows of a target.
 pub(crate) fn owner_of(target: Target) -> Option<Owner> {
     let of_ip = |ip: IpAddr| Peer::new(ip).ok().map(Owner::from);
@@ -20,7 +21,8 @@ pub(crate) fn owner_of(target: Target) -> Option<Owner> {
     }
 }
 
-/// Whom to ask, the last one first; an error where that is not for us to say.
+/// Whom to ask, the last one first; an error where that is not for us to say. This node itself comes last where it is among those
+/// that hear the target: it was not here when it was asked for, and may have come since.
 pub(super) fn choose(ask: &Ask, homes: &[HomeAt], this: NodeId) -> Result<Vec<NodeId>, ErrorCode> {
     let of = |wanted: &[HomeKind]| {
         let mut nodes: Vec<NodeId> = Vec::new();
@@ -33,11 +35,13 @@ pub(super) fn choose(ask: &Ask, homes: &[HomeAt], this: NodeId) -> Result<Vec<No
         }
         nodes
     };
+    let kinds: &[HomeKind] = match (&ask.asker, ask.target) {
+        (Asker::V2 { peer, .. }, Target::Id(_)) if peer.addr.is_ipv4() => &[HomeKind::IdV4],
+        (Asker::V2 { .. }, Target::Id(_)) => &[HomeKind::IdV6],
+        _ => &[HomeKind::Address, HomeKind::Legacy],
+    };
     let mut chosen = match (&ask.asker, ask.target) {
-        (Asker::V2 { peer, .. }, Target::Id(_)) => {
-            of(&[if peer.addr.is_ipv4() { HomeKind::IdV4 } else { HomeKind::IdV6 }])
-        }
-        (Asker::V2 { .. }, Target::Addr(_)) => of(&[HomeKind::Address, HomeKind::Legacy]),
+        (Asker::V2 { .. }, Target::Id(_) | Target::Addr(_)) => of(kinds),
         (Asker::V2 { .. }, Target::Ip(_)) => {
             let of_v2 = of(&[HomeKind::Address]);
             match of_v2.len() {
@@ -50,8 +54,7 @@ pub(super) fn choose(ask: &Ask, homes: &[HomeAt], this: NodeId) -> Result<Vec<No
         (Asker::Legacy { .. }, _) => {
             let mut nodes = Vec::new();
             for home in homes.iter().filter(|home| home.node != this) {
-                let is_of_ip = matches!(home.kind, HomeKind::Address | HomeKind::Legacy);
-                if is_of_ip && !nodes.contains(&home.node) {
+                if kinds.contains(&home.kind) && !nodes.contains(&home.node) {
                     nodes.push(home.node);
                 }
             }
@@ -59,6 +62,9 @@ pub(super) fn choose(ask: &Ask, homes: &[HomeAt], this: NodeId) -> Result<Vec<No
         }
     };
     chosen.truncate(NODES_PER_ASK_MAX);
+    if homes.iter().any(|home| home.node == this && kinds.contains(&home.kind)) {
+        chosen.push(this);
+    }
     chosen.reverse();
     Ok(chosen)
 }

@@ -186,21 +186,26 @@ fn local_addresses_are_told_where_both_have_one_public_ip() {
 
 #[test]
 fn a_target_that_moves_between_the_look_and_the_ask_is_looked_up_once_more() {
-    let mut fleet = Fleet::new(3);
-    let token = fleet.join(0, A, 1);
-    fleet.join(2, B, 2);
-    // What the asker's node read just before the target came to the third node.
-    let old = HomeAt { node: node(1), kind: HomeKind::IdV4 };
-    let tid = fleet.next_tid();
-    let mut datagram = Vec::new();
-    Request::Connect(Connect { tid, token, target: Target::Id(id(2)) }).encode(&mut datagram);
-    let mut out = Outbox::default();
-    let arrival = Arrival { from: addr(A), socket: 0, local: None, local_port: 12_345 };
-    fleet.engines[0].handle(fleet.now_us, arrival, &datagram, &mut out);
-    let events: Vec<NodeEvent> = out.take_events().collect();
-    let [NodeEvent::Find { pair, .. }] = events[..] else { panic!("{events:?}") };
-    fleet.engines[0].node_homes(fleet.now_us, pair, &[old], &mut out);
-    let sent = fleet.settle(0, out);
-    assert_eq!(to(&sent, A).introduction().peer, addr(B));
-    assert_eq!(to(&sent, B).node, 2);
+    // To a third node, or to the asker's own.
+    for to_node in [2, 0] {
+        let mut fleet = Fleet::new(3);
+        let token = fleet.join(0, A, 1);
+        fleet.join(1, B, 2);
+        let tid = fleet.next_tid();
+        let mut datagram = Vec::new();
+        Request::Connect(Connect { tid, token, target: Target::Id(id(2)) }).encode(&mut datagram);
+        let mut out = Outbox::default();
+        let arrival = Arrival { from: addr(A), socket: 0, local: None, local_port: 12_345 };
+        fleet.engines[0].handle(fleet.now_us, arrival, &datagram, &mut out);
+        let events: Vec<NodeEvent> = out.take_events().collect();
+        let [NodeEvent::Find { pair, .. }] = events[..] else { panic!("{events:?}") };
+        // A token that is older than the one by which it came to the second node would not bring it elsewhere.
+        fleet.wait_ms(1);
+        fleet.join(to_node, B, 2);
+        let old = HomeAt { node: node(1), kind: HomeKind::IdV4 };
+        fleet.engines[0].node_homes(fleet.now_us, pair, &[old], &mut out);
+        let sent = fleet.settle(0, out);
+        assert_eq!(to(&sent, A).introduction().peer, addr(B), "to node {to_node}");
+        assert_eq!(to(&sent, B).node, to_node);
+    }
 }
