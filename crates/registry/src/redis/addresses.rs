@@ -23,6 +23,16 @@ enum Sample {
     Nothing(Option<Ticket>),
 }
 
+/// What was drawn of a file.
+struct Drawn {
+    /// All that live.
+    alive: Vec<HotPeer>,
+    /// Those of them that the caller sees.
+    shown: Vec<HotPeer>,
+    /// As in [`HotPeers`].
+    complete_to: usize,
+}
+
 impl RedisRegistry {
     pub(super) async fn read_addresses(
         &self,
@@ -45,14 +55,12 @@ impl RedisRegistry {
         let caller = self.caller(peer);
         // A hot file has more drawn of it, for those that are answered from memory next.
         let least = if ticket.is_some() { HOT_DRAW } else { 0 };
-        let (answer, hot) = match self.draw_addresses(caller, file, limit, least).await {
-            Ok((answer, hot)) => (Ok(answer), Ok(hot)),
-            Err(error) => (Err(error.clone()), Err(error)),
-        };
+        let drawn = self.draw_addresses(caller, file, limit, least).await;
         if let Some(ticket) = ticket {
-            self.hot.keep(file, ticket, hot);
+            let hot = drawn.as_ref().map(|drawn| HotPeers::new(drawn.alive.clone(), drawn.complete_to));
+            self.hot.keep(file, ticket, hot.map_err(RegistryError::clone));
         }
-        answer
+        Ok(choose(drawn?.shown, limit))
     }
 
     /// What is kept of the file, or is being read by another one.
@@ -71,14 +79,14 @@ impl RedisRegistry {
         Ok(Sample::Nothing(None))
     }
 
-    /// Draws at least so many at once until there are enough that live; gives all of these besides.
+    /// Draws at least so many at once until there are enough that live.
     async fn draw_addresses(
         &self,
         caller: Caller,
         file: &FileName,
         limit: usize,
         least: usize,
-    ) -> Result<(Vec<Peer>, HotPeers), RegistryError> {
+    ) -> Result<Drawn, RegistryError> {
         let size = |draw| draw_size(limit, draw).max(least);
         let mut first = pipe();
         ask_draw(&mut first, file, size(0));
@@ -89,8 +97,11 @@ impl RedisRegistry {
         let known = self.know(caller, &mut answers)?;
         let mut touch = pipe();
         self.touch_into(&known, &mut touch);
-        let mut hot = HotPeers { peers: Vec::with_capacity(drawn.len()), complete_to: 0 };
-        let mut found: Vec<HotPeer> = Vec::with_capacity(drawn.len());
+        let mut all = Drawn {
+            alive: Vec::with_capacity(drawn.len()),
+            shown: Vec::with_capacity(drawn.len()),
+            complete_to: 0,
+        };
         let mut looked_at = HashSet::new();
         for draw in 0..DRAWS {
             let (_, presences) = self.presences(&drawn, std::mem::replace(&mut touch, pipe())).await?;
@@ -100,18 +111,18 @@ impl RedisRegistry {
                 if draw > 0 && looked_at.contains(owner) {
                     continue;
                 }
-                hot.peers.push(peer);
+                all.alive.push(peer);
                 if !known.hidden.has(peer.owner, peer.address, file, redis_ms) {
-                    found.push(peer);
+                    all.shown.push(peer);
                 }
             }
             if drawn.len() < size(draw) {
-                hot.complete_to = usize::MAX;
+                all.complete_to = usize::MAX;
                 break;
-            } else if found.len() >= limit {
+            } else if all.shown.len() >= limit {
                 break;
             } else if draw + 1 == DRAWS {
-                hot.complete_to = limit;
+                all.complete_to = limit;
                 break;
             }
             looked_at.extend(drawn);
@@ -120,7 +131,7 @@ impl RedisRegistry {
             let (answer,): (Value,) = self.link.query(&again).await?;
             drawn = owners(Some(answer));
         }
-        Ok((choose(found, limit), hot))
+        Ok(all)
     }
 
     /// `None` where too few are left and there may be more to find.
@@ -132,20 +143,26 @@ impl RedisRegistry {
         limit: usize,
     ) -> Option<Vec<Peer>> {
         let redis_ms = self.link.clock().redis_ms();
-        let mut found = Vec::with_capacity(hot.peers.len());
-        let mut died = false;
-        for peer in &hot.peers {
-            if peer.until_ms <= redis_ms {
+        let mut answer = Vec::with_capacity(limit.min(hot.peers.len()));
+        let mut seen = HashSet::new();
+        let (mut found, mut died) = (0, false);
+        for peer in hot.rotated() {
+            if answer.len() == limit {
+                break;
+            } else if peer.until_ms <= redis_ms {
                 // Or it was heard by another tracker.
                 died = true;
             } else if !hidden.has(peer.owner, peer.address, file, redis_ms) {
-                found.push(*peer);
+                found += 1;
+                if !hot.keyed || seen.insert(peer.address) {
+                    answer.push(peer.address);
+                }
             }
         }
-        if found.len() < limit && (died || limit > hot.complete_to) {
+        if found < limit && (died || limit > hot.complete_to) {
             return None;
         }
-        Some(choose(found, limit))
+        Some(answer)
     }
 }
 

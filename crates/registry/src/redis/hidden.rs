@@ -12,12 +12,12 @@ const KNOWN_MS: u64 = 1_000;
 /// Most callers whose reports are kept here, in callers; those of others are read each time.
 const CALLERS: usize = 1_024;
 
-/// What a caller does not see since it reported it.
-#[derive(Debug, Default)]
-pub(super) struct Hidden {
-    /// Until when, in ms since 1970 by the clock of Redis; of whom, and which file or all.
-    until_ms: HashMap<(Owner, Option<FileName>), u64>,
-}
+/// What a caller does not see since it reported it. Most see everything: that is known without memory which threads share.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Hidden(Option<Arc<Subjects>>);
+
+/// Of whom, and which file or all; until when, in ms since 1970 by the clock of Redis.
+type Subjects = HashMap<(Owner, Option<FileName>), u64>;
 
 impl Hidden {
     /// How Redis keeps a subject.
@@ -40,16 +40,15 @@ impl Hidden {
             let at_ms = *at_ms as u64;
             Some(((subject.parse().ok()?, file), at_ms.saturating_add(for_ms)))
         };
-        Self { until_ms: reported.iter().filter_map(entry).collect() }
+        let subjects: Subjects = reported.iter().filter_map(entry).collect();
+        Self((!subjects.is_empty()).then(|| Arc::new(subjects)))
     }
 
     /// Whether `owner`, which is at `address`, is hidden as a peer of `file`.
     pub(super) fn has(&self, owner: Owner, address: Peer, file: &FileName, redis_ms: u64) -> bool {
-        if self.until_ms.is_empty() {
-            return false;
-        }
+        let Some(subjects) = &self.0 else { return false };
         let is = |subject: Owner, file: Option<FileName>| {
-            self.until_ms.get(&(subject, file)).is_some_and(|until_ms| *until_ms > redis_ms)
+            subjects.get(&(subject, file)).is_some_and(|until_ms| *until_ms > redis_ms)
         };
         let at = Owner::Address(address);
         is(owner, Some(file.clone())) || is(owner, None) || is(at, Some(file.clone())) || is(at, None)
@@ -59,30 +58,24 @@ impl Hidden {
 /// What callers do not see, as far as it was read within a second.
 pub(super) struct HiddenOf {
     nothing: Recent,
-    something: Mutex<HashMap<Peer, (u64, Arc<Hidden>)>>,
-    empty: Arc<Hidden>,
+    something: Mutex<HashMap<Peer, (u64, Hidden)>>,
     /// Reports through this process.
     reports: AtomicU64,
 }
 
 impl HiddenOf {
     pub(super) fn new() -> Self {
-        Self {
-            nothing: Recent::new(),
-            something: Mutex::default(),
-            empty: Arc::default(),
-            reports: AtomicU64::new(0),
-        }
+        Self { nothing: Recent::new(), something: Mutex::default(), reports: AtomicU64::new(0) }
     }
 
     /// What `caller` does not see, where that is known.
-    pub(super) fn get(&self, caller: Peer, local_ms: u64) -> Option<Arc<Hidden>> {
+    pub(super) fn get(&self, caller: Peer, local_ms: u64) -> Option<Hidden> {
         if self.nothing.holds(caller, local_ms) {
-            return Some(Arc::clone(&self.empty));
+            return Some(Hidden::default());
         }
         let something = self.something.lock();
         let (read_ms, hidden) = something.get(&caller)?;
-        (read_ms.saturating_add(KNOWN_MS) > local_ms).then(|| Arc::clone(hidden))
+        (read_ms.saturating_add(KNOWN_MS) > local_ms).then(|| hidden.clone())
     }
 
     /// To be called before it is read.
@@ -91,13 +84,12 @@ impl HiddenOf {
     }
 
     /// Keeps what was read at `local_ms`, unless somebody reported since `epoch`.
-    pub(super) fn put(&self, caller: Peer, hidden: Hidden, local_ms: u64, epoch: u64) -> Arc<Hidden> {
-        let hidden = Arc::new(hidden);
+    pub(super) fn put(&self, caller: Peer, hidden: Hidden, local_ms: u64, epoch: u64) -> Hidden {
         let mut something = self.something.lock();
         if self.epoch() != epoch {
             return hidden;
         }
-        if hidden.until_ms.is_empty() {
+        if hidden.0.is_none() {
             something.remove(&caller);
             self.nothing.set(caller, local_ms.saturating_add(KNOWN_MS));
         } else {
@@ -105,7 +97,7 @@ impl HiddenOf {
                 something.retain(|_, (read_ms, _)| read_ms.saturating_add(KNOWN_MS) > local_ms);
             }
             if something.len() < CALLERS {
-                something.insert(caller, (local_ms, Arc::clone(&hidden)));
+                something.insert(caller, (local_ms, hidden.clone()));
             }
         }
         hidden

@@ -30,12 +30,31 @@ const EPOCHS: usize = 4_096;
 /// that it is renewed.
 pub(super) const HOT_DRAW: usize = 256;
 
-/// Peers of a file that live.
+/// Peers of a file that live, in an order of chance.
 #[derive(Debug, Default)]
 pub(super) struct HotPeers {
     pub(super) peers: Vec<HotPeer>,
     /// Up to how many one who reads for itself would find no more than these.
     pub(super) complete_to: usize,
+    /// Whether some have keys, so that several may be at one address.
+    pub(super) keyed: bool,
+}
+
+impl HotPeers {
+    /// In whatever order they were read.
+    pub(super) fn new(mut peers: Vec<HotPeer>, complete_to: usize) -> Self {
+        // Redis gives few of them in order.
+        fastrand::shuffle(&mut peers);
+        let keyed = peers.iter().any(|peer| peer.owner.id().is_some());
+        Self { peers, complete_to, keyed }
+    }
+
+    /// All of them, from any of them on.
+    pub(super) fn rotated(&self) -> impl Iterator<Item = &HotPeer> {
+        let start = fastrand::usize(..self.peers.len().max(1));
+        let (before, from) = self.peers.split_at_checked(start).unwrap_or((&[], &self.peers));
+        from.iter().chain(before)
+    }
 }
 
 /// One of them.
@@ -310,7 +329,7 @@ mod tests {
         let ticket = heat(&hot, "a", 1_000);
         let Asked::Wait(news) = hot.ask(&file("a"), 1_001) else { panic!("another one reads") };
         assert!(news.borrow().is_none());
-        hot.keep(&file("a"), ticket, Ok(HotPeers { peers: Vec::new(), complete_to: 7 }));
+        hot.keep(&file("a"), ticket, Ok(HotPeers::new(Vec::new(), 7)));
         assert!(matches!(&*news.borrow(), Some(Ok(peers)) if peers.complete_to == 7));
 
         let ticket = heat(&hot, "b", 1_000);

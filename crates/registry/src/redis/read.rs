@@ -1,7 +1,5 @@
 //! What every read does: find out who asks, and who lives of those that were drawn.
 
-use std::sync::Arc;
-
 use deadpool_redis::redis::{Pipeline, Value, from_redis_value, pipe};
 use peer_core::keys::{self, Expiry};
 use peer_core::{FileName, Owner, Peer};
@@ -38,13 +36,13 @@ pub(super) struct Caller {
     local_ms: u64,
     /// Whether it may be a peer whose sign of life is to be noted.
     may_touch: bool,
-    hidden: Option<Arc<Hidden>>,
+    hidden: Option<Hidden>,
     hidden_epoch: u64,
 }
 
 /// What is known of it after the first round trip.
 pub(super) struct KnownCaller {
-    pub(super) hidden: Arc<Hidden>,
+    pub(super) hidden: Hidden,
     /// The peer whose sign of life goes with the next round trip, and the time to live in ms that it asked for.
     touch: Option<(Peer, Option<u64>)>,
 }
@@ -63,7 +61,10 @@ impl RedisRegistry {
     }
 
     /// What is known of the caller, asked for where it is not.
-    pub(super) async fn know_alone(&self, caller: Caller) -> Result<Arc<Hidden>, RegistryError> {
+    pub(super) async fn know_alone(&self, caller: Caller) -> Result<Hidden, RegistryError> {
+        if let (Some(hidden), false) = (&caller.hidden, caller.may_touch) {
+            return Ok(hidden.clone());
+        }
         let mut about = pipe();
         Self::ask_about(&caller, &mut about);
         let answers: Vec<Value> = if about.is_empty() { Vec::new() } else { self.link.query(&about).await? };
