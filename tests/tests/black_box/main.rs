@@ -13,6 +13,7 @@ mod bad_udp;
 mod caller;
 mod client;
 mod commands;
+mod connects;
 mod container;
 mod durability;
 mod examples;

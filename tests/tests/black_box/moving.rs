@@ -5,6 +5,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use black_box::binary::Binary;
+use black_box::cluster::RedisCluster;
 use black_box::deadline::PATIENCE;
 use black_box::http::Request;
 use black_box::process::Launch;
@@ -38,9 +39,9 @@ fn peers(tracker: &Tracker, file: &str) -> Vec<Value> {
 }
 
 #[test]
-fn all_that_is_known_moves_from_the_embedded_store_to_redis_and_back() {
+fn all_that_is_known_moves_from_the_embedded_store_to_redis_and_to_a_cluster_and_back() {
     let home = tempfile::tempdir().unwrap();
-    let (first, second) = (home.path().join("first"), home.path().join("second"));
+    let first = home.path().join("first");
     let (lines, again) = (home.path().join("lines"), home.path().join("again"));
     let serve =
         |dir: &Path| Tracker::embedded(&Launch::new(Binary::Tracker).set("DATA_DIR", dir.to_str().unwrap()));
@@ -68,22 +69,25 @@ fn all_that_is_known_moves_from_the_embedded_store_to_redis_and_back() {
         "{text}"
     );
 
-    let redis = RedisServer::start_new();
-    let url = redis.url();
-    // Twice is the same as once.
-    for _ in 0..2 {
-        let (succeeded, said) = run(home.path(), ("REDIS_URL", &url), &["import"], &lines);
-        assert!(succeeded && said.contains("3 mappings"), "{said}");
-    }
-    let on_redis = Tracker::sharing(&redis);
-    assert_eq!(peers(&on_redis, "b"), before);
-    assert_eq!(on_redis.all_names(10), ["b", "site/ü.html"]);
+    let (redis, cluster) = (RedisServer::start_new(), RedisCluster::start_new());
+    for (number, url) in [redis.url(), cluster.url()].iter().enumerate() {
+        // Twice is the same as once.
+        for _ in 0..2 {
+            let (succeeded, said) = run(home.path(), ("REDIS_URL", url), &["import"], &lines);
+            assert!(succeeded && said.contains("3 mappings"), "{url}: {said}");
+        }
+        let launch = Launch::new(Binary::Tracker).set("REDIS_URL", url);
+        let on_redis = Tracker::over(launch.start(), None).when_ready();
+        assert_eq!(peers(&on_redis, "b"), before, "{url}");
+        assert_eq!(on_redis.all_names(10), ["b", "site/ü.html"], "{url}");
 
-    let (succeeded, said) = run(home.path(), ("REDIS_URL", &url), &["export"], &again);
-    assert!(succeeded, "{said}");
-    let (succeeded, said) = run(home.path(), ("DATA_DIR", second.to_str().unwrap()), &["import"], &again);
-    assert!(succeeded && said.contains("3 mappings"), "{said}");
-    assert_eq!(peers(&serve(&second), "b"), before);
+        let (succeeded, said) = run(home.path(), ("REDIS_URL", url), &["export"], &again);
+        assert!(succeeded, "{url}: {said}");
+        let back = home.path().join(format!("back-{number}"));
+        let (succeeded, said) = run(home.path(), ("DATA_DIR", back.to_str().unwrap()), &["import"], &again);
+        assert!(succeeded && said.contains("3 mappings"), "{url}: {said}");
+        assert_eq!(peers(&serve(&back), "b"), before, "{url}");
+    }
 }
 
 #[test]

@@ -1,8 +1,6 @@
 //! Several matchmakers over one Redis: peers of one reach peers of another, whatever ends or hangs meanwhile.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use black_box::deadline::{PATIENCE, eventually};
@@ -15,8 +13,9 @@ use black_box::resp::Reply;
 use black_box::udp::{UdpPeer, not_found, pair, peer};
 use black_box::v2::V2Peer;
 use nix::sys::signal::Signal;
-use peer_client::{Client, Config, Identity, Target};
 use serde_json::{Value, json};
+
+use crate::connects::Connects;
 
 /// Addresses of loopback, so that each peer is one IP.
 const A: &str = "127.0.0.11";
@@ -232,60 +231,24 @@ fn a_node_that_ends_is_red_and_serves_those_who_stay_for_no_longer_than_it_is_to
     assert!((Duration::from_secs(2)..Duration::from_secs(6)).contains(&took), "{took:?}");
 }
 
-async fn client(server: SocketAddr, number: u8) -> Client {
-    let config = Config::new(server)
-        .with_identity(Identity::from_bytes(&[number; 32]))
-        .listening_at((server.ip(), 0).into());
-    Client::bind(config).await.expect("the server answers")
-}
-
-/// Connects of peers with each other, without a pause until it is told to end. None may fail.
-async fn connect_on(clients: Vec<Client>, met: &AtomicUsize, goes_on: &AtomicBool) {
-    let count = clients.len();
-    while goes_on.load(Ordering::Relaxed) {
-        let number = met.load(Ordering::Relaxed);
-        let (asker, target) = (number % count, (number + 1 + number / count % (count - 1)) % count);
-        let (asker, target) = (&clients[asker], &clients[target]);
-        let id = Target::Id(target.id().unwrap());
-        let both = async { tokio::try_join!(asker.connect(id), async { Ok(target.accept().await) }) };
-        let paths = tokio::time::timeout(PATIENCE, both).await;
-        let paths = paths.unwrap_or_else(|_| panic!("nobody hears of connect {number}"));
-        let (_, accepted) = paths.unwrap_or_else(|error| panic!("connect {number}: {error}"));
-        assert!(accepted.is_some(), "connect {number}");
-        met.fetch_add(1, Ordering::Relaxed);
-    }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn in_a_rolling_restart_no_connect_is_lost() {
-    const BETWEEN: usize = 30;
+#[test]
+fn in_a_rolling_restart_no_connect_is_lost() {
+    /// Connects before each.
+    const CONNECTS: usize = 60;
     let redis = RedisServer::start_new();
     let mut nodes = start(&redis, 3);
-    let mut clients = Vec::new();
-    for number in 0..6_u8 {
-        clients.push(client(server(&nodes[usize::from(number) % 3]), number + 1).await);
-    }
-    for client in &clients {
-        wait_for_homes(&redis, &client.id().unwrap().to_string(), 1);
-    }
-    let (met, goes_on) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicBool::new(true)));
-    let load = {
-        let (met, goes_on) = (Arc::clone(&met), Arc::clone(&goes_on));
-        tokio::spawn(async move { connect_on(clients, &met, &goes_on).await })
-    };
+    let servers: Vec<SocketAddr> = (0..6).map(|number| server(&nodes[number % nodes.len()])).collect();
+    let load = Connects::start(&servers, 1, Duration::ZERO);
     for index in 0..nodes.len() {
-        let before = met.load(Ordering::Relaxed);
-        eventually(PATIENCE, "peers connect", || {
-            (load.is_finished() || met.load(Ordering::Relaxed) >= before + BETWEEN).then_some(())
-        });
+        load.wait_for(CONNECTS);
         nodes[index].signal(Signal::SIGTERM);
-        let ended = tokio::task::block_in_place(|| nodes[index].wait(PATIENCE));
+        let ended = nodes[index].wait(PATIENCE);
         assert_eq!(ended.code(), Some(0), "{}", nodes[index].said());
         nodes[index] = launch(&redis.url()).start();
         for node in &nodes {
             wait_for_others(node, 2);
         }
     }
-    goes_on.store(false, Ordering::Relaxed);
-    load.await.expect("no connect is lost");
+    load.wait_for(CONNECTS);
+    load.stop();
 }

@@ -1,22 +1,22 @@
-//! Peers behind home routers whose matchmakers are two, in the laboratory.
+//! Peers behind home routers whose matchmakers are several over a Redis Cluster, in the laboratory.
 
 use std::net::SocketAddr;
 use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
+use black_box::cluster::RedisCluster;
 use black_box::deadline::PATIENCE;
 use black_box::lab::trials::{Expected, Outcome, Trials, Try};
 use black_box::lab::{Lab, SERVER};
 use black_box::nodes::{launch, server, wait_for_others};
-use black_box::redis::RedisServer;
 use black_box::router::RouterKind;
 use nat_simulator::Link;
 use peer_client::{Client, Config, Identity, PeerId, Target};
 
-/// Where the second node is, on the same host as the first.
-const SECOND: &str = "203.0.113.2";
-/// Tries with peers at one node, and as many with peers at two.
+/// Where the other nodes are, on the same host as the first.
+const OTHERS: [&str; 2] = ["203.0.113.2", "203.0.113.3"];
+/// Tries with both peers at the first node, and as many with one of them at another.
 const TRIES: u32 = 20;
 
 /// Runs a client behind a NAT to its end.
@@ -69,17 +69,19 @@ fn dial(attempt: &Try<'_>, servers: [SocketAddr; 2]) -> Option<Duration> {
 fn home_routers_are_punched_across_nodes() {
     let Some(lab) = Lab::open() else { return };
     let host = lab.server();
-    host.ip(&format!("addr add {SECOND}/24 dev wan"));
-    let (_redis, nodes) = host.run(|| {
-        let redis = RedisServer::start_new();
-        let node = |ip: &str| launch(&redis.url()).set("MATCHMAKER_LISTEN", &format!("{ip}:0")).start();
-        let nodes = [node(&SERVER.to_string()), node(SECOND)];
+    for other in OTHERS {
+        host.ip(&format!("addr add {other}/24 dev wan"));
+    }
+    let (_cluster, nodes) = host.run(|| {
+        let cluster = RedisCluster::start_with_replicas();
+        let node = |ip: &str| launch(&cluster.url()).set("MATCHMAKER_LISTEN", &format!("{ip}:0")).start();
+        let nodes = [node(&SERVER.to_string()), node(OTHERS[0]), node(OTHERS[1])];
         for node in &nodes {
-            wait_for_others(node, 1);
+            wait_for_others(node, OTHERS.len());
         }
-        (redis, nodes)
+        (cluster, nodes)
     });
-    let [one, two] = [server(&nodes[0]), server(&nodes[1])];
+    let [one, others @ ..] = [0, 1, 2].map(|number| server(&nodes[number]));
     let trials = Trials {
         kinds: &[RouterKind::HomeRouter],
         line: Link { delay: Duration::from_millis(20), jitter: Duration::from_millis(2), loss: 0.0 },
@@ -89,8 +91,10 @@ fn home_routers_are_punched_across_nodes() {
         expected: |_| Expected::Through,
     };
     // In turn, so that both see the same machine.
-    let outcomes =
-        trials.run(&lab, |attempt| dial(attempt, [one, if attempt.number % 2 == 0 { one } else { two }]));
+    let outcomes = trials.run(&lab, |attempt| {
+        let other = others[attempt.number as usize / 2 % others.len()];
+        dial(attempt, [one, if attempt.number % 2 == 0 { one } else { other }])
+    });
     let of = |remainder: usize| Outcome {
         kinds: outcomes[0].kinds,
         took: outcomes[0].took.iter().skip(remainder).step_by(2).copied().collect(),

@@ -1,8 +1,6 @@
-//! Redis is killed while peers of different matchmakers connect without a pause: no connect fails.
+//! Redis goes away while peers of different matchmakers connect without a pause: no connect fails.
 
-use std::collections::VecDeque;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use black_box::cluster::RedisCluster;
@@ -12,12 +10,12 @@ use black_box::process::Process;
 use black_box::redis::RedisServer;
 use peer_client::{Client, Config, Identity, Target};
 
+use crate::connects::Connects;
+
 const NODES: usize = 3;
 const PEERS: u8 = 6;
 /// Connects of all peers before, between and after what happens.
 const CONNECTS: usize = 60;
-/// Paths that the side which was asked keeps: one that ends at once would be lost to who has not confirmed it yet.
-const PATHS: usize = 16;
 
 async fn client(node: &Process, number: u8) -> Client {
     let server = server(node);
@@ -27,106 +25,6 @@ async fn client(node: &Process, number: u8) -> Client {
     Client::bind(config).await.expect("the server answers")
 }
 
-/// Peers, each of which asks for the next one, at another node, again and again. None may fail.
-struct Load {
-    goes_on: Arc<AtomicBool>,
-    met: Arc<AtomicUsize>,
-    longest: Arc<Mutex<Duration>>,
-    failures: Arc<Mutex<Vec<String>>>,
-    tasks: Vec<tokio::task::JoinHandle<()>>,
-}
-
-impl Load {
-    async fn start(nodes: &[Process]) -> (Self, Vec<String>) {
-        let mut clients = Vec::new();
-        for number in 0..PEERS {
-            clients.push(client(&nodes[usize::from(number) % NODES], number + 1).await);
-        }
-        let ids: Vec<_> = clients.iter().map(|client| client.id().unwrap()).collect();
-        let load = Self {
-            goes_on: Arc::new(AtomicBool::new(true)),
-            met: Arc::default(),
-            longest: Arc::default(),
-            failures: Arc::default(),
-            tasks: Vec::new(),
-        };
-        // What a node says of a peer is in Redis a moment after the peer knows that it is registered.
-        for (number, client) in clients.iter().enumerate() {
-            let target = Target::Id(ids[(number + 1) % ids.len()]);
-            let limit = Instant::now() + PATIENCE;
-            while client.connect(target).await.is_err() {
-                assert!(Instant::now() < limit, "peer {number} does not reach the next one");
-            }
-        }
-        let mut tasks = Vec::new();
-        for (number, client) in clients.into_iter().enumerate() {
-            let target = Target::Id(ids[(number + 1) % ids.len()]);
-            let accepting = client.clone();
-            tasks.push(tokio::spawn(async move {
-                let mut paths = VecDeque::new();
-                while let Some(path) = accepting.accept().await {
-                    paths.push_back(path);
-                    if paths.len() > PATHS {
-                        paths.pop_front();
-                    }
-                }
-            }));
-            let (goes_on, met) = (Arc::clone(&load.goes_on), Arc::clone(&load.met));
-            let (longest, failures) = (Arc::clone(&load.longest), Arc::clone(&load.failures));
-            tasks.push(tokio::spawn(async move {
-                while goes_on.load(Ordering::Relaxed) {
-                    let asked = Instant::now();
-                    match client.connect(target).await {
-                        Ok(_) => met.fetch_add(1, Ordering::Relaxed),
-                        Err(error) => {
-                            failures.lock().unwrap().push(format!("peer {number}: {error}"));
-                            continue;
-                        }
-                    };
-                    let mut longest = longest.lock().unwrap();
-                    *longest = longest.max(asked.elapsed());
-                }
-                client.close().await;
-            }));
-        }
-        let ids = ids.iter().map(ToString::to_string).collect();
-        (Self { tasks, ..load }, ids)
-    }
-
-    /// Waits until so many more came through.
-    fn wait_for_more(&self) {
-        let before = self.met.load(Ordering::Relaxed);
-        eventually(PATIENCE, "peers connect", || {
-            (self.met.load(Ordering::Relaxed) >= before + CONNECTS).then_some(())
-        });
-    }
-
-    /// The longest connect since this was asked last.
-    fn take_longest(&self) -> Duration {
-        std::mem::take(&mut *self.longest.lock().unwrap())
-    }
-
-    #[track_caller]
-    fn assert_none_failed(&self) {
-        let failures = self.failures.lock().unwrap();
-        assert!(
-            failures.is_empty(),
-            "{} failed, {} came through: {:?}",
-            failures.len(),
-            self.met.load(Ordering::Relaxed),
-            &failures[..failures.len().min(20)]
-        );
-    }
-
-    async fn stop(self) -> usize {
-        self.goes_on.store(false, Ordering::Relaxed);
-        for task in self.tasks {
-            task.await.expect("a task of the load");
-        }
-        self.met.load(Ordering::Relaxed)
-    }
-}
-
 /// The channel of each node.
 fn channels(nodes: &[Process]) -> Vec<String> {
     let name =
@@ -134,16 +32,21 @@ fn channels(nodes: &[Process]) -> Vec<String> {
     nodes.iter().map(|node| format!("p2p:node:{}", name(node))).collect()
 }
 
-#[tokio::test(flavor = "multi_thread")]
+/// What becomes of a master.
+type Fate = fn(&mut RedisServer);
+
+/// Lets one master with presence and then one with channels go, each until its replica has taken over. No connect may fail.
 #[expect(clippy::print_stderr, reason = "figures")]
-async fn no_connect_fails_while_masters_of_a_cluster_are_killed_and_fail_over() {
+fn assert_none_fails(what: &str, goes: Fate, comes_back: Fate) {
     let mut cluster = RedisCluster::start_with_replicas();
     let mut nodes: Vec<Process> = (0..NODES).map(|_| launch(&cluster.url()).start()).collect();
     for node in &nodes {
         wait_for_others(node, NODES - 1);
     }
-    let (load, ids) = Load::start(&nodes).await;
-    let homes: Vec<String> = ids.iter().map(|id| format!("p2p:{{p:{id}}}:homes")).collect();
+    let servers: Vec<SocketAddr> =
+        (0..usize::from(PEERS)).map(|number| server(&nodes[number % NODES])).collect();
+    let load = Connects::start(&servers, 1, Duration::ZERO);
+    let homes: Vec<String> = load.ids().iter().map(|id| format!("p2p:{{p:{id}}}:homes")).collect();
     let channels = channels(&nodes);
     let masters_of =
         |keys: &[String]| -> Vec<usize> { keys.iter().map(|key| cluster.first_master_of(key)).collect() };
@@ -157,29 +60,40 @@ async fn no_connect_fails_while_masters_of_a_cluster_are_killed_and_fail_over() 
         .filter(|master| *master != first)
         .max_by_key(|master| count(&of_channels, *master))
         .expect("there are three");
-    load.wait_for_more();
+    load.wait_for(CONNECTS);
     eprintln!("the longest connect while nothing happens: {:?}", load.take_longest());
     for (master, keys, of_keys) in [(first, &homes, &of_homes), (second, &channels, &of_channels)] {
         let key = of_keys.iter().position(|of| *of == master).map(|place| &keys[place]).expect("it has one");
         eprintln!(
-            "kill -9 of a master with the homes of {} of {PEERS} peers and the channels of {} of {NODES} nodes",
+            "{what} of a master with the homes of {} of {PEERS} peers and the channels of {} of {NODES} nodes",
             count(&of_homes, master),
             count(&of_channels, master)
         );
-        let killed = Instant::now();
-        cluster.master(master).kill9();
-        tokio::task::block_in_place(|| cluster.wait_for_failover(key));
-        eprintln!("its replica serves after {:?}", killed.elapsed());
-        tokio::task::block_in_place(|| load.wait_for_more());
+        let gone = Instant::now();
+        goes(cluster.master(master));
+        cluster.wait_for_failover(key);
+        eprintln!("its replica serves after {:?}", gone.elapsed());
+        load.wait_for(CONNECTS);
+        comes_back(cluster.master(master));
         for node in &nodes {
-            tokio::task::block_in_place(|| wait_for_others(node, NODES - 1));
+            wait_for_others(node, NODES - 1);
         }
-        tokio::task::block_in_place(|| load.wait_for_more());
+        load.wait_for(CONNECTS);
         eprintln!("the longest connect meanwhile: {:?}", load.take_longest());
         load.assert_none_failed();
     }
-    eprintln!("{} connects came through, none failed", load.stop().await);
+    eprintln!("{} connects came through, none failed", load.stop());
     nodes.iter_mut().for_each(Process::assert_sound);
+}
+
+#[test]
+fn no_connect_fails_while_masters_of_a_cluster_are_killed_and_fail_over() {
+    assert_none_fails("kill -9", RedisServer::kill9, |_| ());
+}
+
+#[test]
+fn no_connect_fails_while_masters_of_a_cluster_hang_and_come_back_as_replicas() {
+    assert_none_fails("SIGSTOP", |master| master.stop(), |master| master.cont());
 }
 
 #[tokio::test(flavor = "multi_thread")]

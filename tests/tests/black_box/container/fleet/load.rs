@@ -58,10 +58,10 @@ impl Load {
         self.seen.failures.lock().unwrap().iter().map(|(_, what)| what.clone()).collect()
     }
 
-    /// From the first failure to the last.
-    pub(super) fn outage(&self) -> Duration {
+    /// From the first failure to the last, of those after the first `before`.
+    pub(super) fn outage(&self, before: usize) -> Duration {
         let failures = self.seen.failures.lock().unwrap();
-        let ends = failures.first().zip(failures.last());
+        let ends = failures.get(before).zip(failures.last());
         ends.map_or(Duration::ZERO, |((first, _), (last, _))| *last - *first)
     }
 

@@ -7,6 +7,7 @@ use std::process::Command;
 use black_box::container::{Container, ContainerImage, repository};
 use black_box::deadline::eventually;
 use black_box::engine::{beside_the_test, docker, output_of, remove_tag, unique_name};
+use black_box::namespace::Namespace;
 use black_box::skip::skipped;
 
 use super::LIMIT;
@@ -57,8 +58,7 @@ impl Project {
             .arg(repository().join("deploy/cluster/docker-compose.yml"))
             .args(words)
             .env("TRACKER_TAG", &self.name)
-            // Peers of these tests do not move: each node that ends would wait for them.
-            .env("DRAIN_SECS", "3")
+            .env("PUBLIC_ADDRESS", GATEWAY)
             .env("PUBLISH_TRACKER", format!("127.0.0.1:{TRACKER}"));
         for (port, number) in MATCHMAKERS.iter().zip(1..) {
             compose.env(format!("PUBLISH_MATCHMAKER_{number}"), port);
@@ -76,26 +76,32 @@ impl Project {
         format!("127.0.0.1:{TRACKER}").parse().unwrap()
     }
 
-    /// A matchmaker, from outside.
-    pub(super) fn matchmaker(number: usize) -> SocketAddr {
-        format!("127.0.0.1:{}", MATCHMAKERS[number - 1]).parse().unwrap()
+    /// The matchmakers, from outside.
+    pub(super) fn matchmakers() -> [SocketAddr; 3] {
+        MATCHMAKERS.map(|port| format!("{GATEWAY}:{port}").parse().unwrap())
+    }
+
+    /// All services that run one of our programs.
+    pub(super) fn programs() -> Vec<String> {
+        let names = |what| (1..=3).map(move |number| format!("{what}-{number}"));
+        names("tracker").chain(names("matchmaker")).collect()
     }
 
     fn container(&self, service: &str) -> Container {
         Container::named(self.run(&["ps", "--quiet", service]).trim())
     }
 
-    /// Whether the program of a service says that it is ready.
-    pub(super) fn is_ready(&self, service: &str, port: u16) -> bool {
+    /// Waits until the program of a service says that it is ready.
+    #[track_caller]
+    pub(super) fn await_ready(&self, service: &str) {
+        let port = if service.starts_with("tracker") { 8001 } else { 8002 };
         let ask = format!(
             "exec 3<>/dev/tcp/127.0.0.1/{port} && printf 'GET /ready HTTP/1.0\\r\\n\\r\\n' >&3 && head -1 <&3"
         );
-        self.container(service).try_exec(&["bash", "-c", &ask]).is_ok_and(|line| line.contains(" 200"))
-    }
-
-    #[track_caller]
-    pub(super) fn await_ready(&self, service: &str, port: u16) {
-        eventually(LIMIT, service, || self.is_ready(service, port).then_some(()));
+        eventually(LIMIT, service, || {
+            let line = self.container(service).try_exec(&["bash", "-c", &ask]).ok()?;
+            line.contains(" 200").then_some(())
+        });
     }
 
     /// Ends a service as a crash would. The engine starts it again: it was not asked to end it.
@@ -111,14 +117,33 @@ impl Project {
         self.run(&["restart", "--timeout", "35", service]);
     }
 
-    /// Kills a master of the Redis Cluster; gives which.
+    /// A master of the Redis Cluster.
     #[track_caller]
-    pub(super) fn kill_a_master(&self) -> String {
+    pub(super) fn a_master(&self) -> String {
         let is_master =
             |service: &String| self.container(service).exec(&["redis-cli", "role"]).starts_with("master");
-        let master = (1..=2 * MASTERS).map(|number| format!("redis-{number}")).find(is_master).unwrap();
-        self.kill(&master);
-        master
+        (1..=2 * MASTERS).map(|number| format!("redis-{number}")).find(is_master).unwrap()
+    }
+
+    fn network_of(&self, service: &str) -> Namespace {
+        Namespace::of_process(self.container(service).pid())
+    }
+
+    /// Nothing comes to a service or from it, and nobody is told.
+    #[track_caller]
+    pub(super) fn cut_off(&self, service: &str) {
+        self.network_of(service).filter(
+            "table inet cut {
+                chain input { type filter hook input priority 0; policy drop; iif lo accept; }
+                chain output { type filter hook output priority 0; policy drop; oif lo accept; }
+            }",
+        );
+    }
+
+    /// It was cut off, and is reached again.
+    #[track_caller]
+    pub(super) fn join_again(&self, service: &str) {
+        self.network_of(service).filter("delete table inet cut");
     }
 
     /// Waits until the cluster is whole again, with this one as a replica.
