@@ -29,6 +29,7 @@ mod progress;
 mod report;
 mod scale;
 mod servers;
+mod stolen;
 mod tally;
 mod udp;
 

@@ -11,7 +11,9 @@ pub(crate) const CALLERS: u64 = 1 << 17;
 /// Pages of one site.
 const PAGES_PER_SITE: u64 = 1000;
 /// Neighbouring files start with other callers, this many further on, so that each caller has many files.
-const CALLER_STRIDE: u64 = 20;
+const CALLER_STRIDE: u64 = PEERS_PER_FILE;
+/// Peers of a file where all files have as many.
+pub(crate) const PEERS_PER_FILE: u64 = 20;
 
 /// A file of a benchmark. Its name has 30 bytes, like `site-00000123/page-000456.html`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,6 +68,13 @@ impl Mapping {
     }
 }
 
+/// Caller `number` of so many mappings with [`PEERS_PER_FILE`] peers a file, and all files that it has: together those of
+/// [`Mapping::over`] as many files, in another order.
+pub(crate) fn of_caller(number: u64, mappings: u64) -> (Ipv4Addr, impl Iterator<Item = File>) {
+    let step = usize::try_from(CALLERS).unwrap_or(usize::MAX);
+    (caller(number), (number..mappings).step_by(step).map(|mapping| File(mapping / PEERS_PER_FILE)))
+}
+
 /// A peer of the crowd that has one file: an address of `2001:2::/48`, the block for benchmarks of IPv6 (RFC 5180).
 pub(crate) fn of_crowd(number: u64) -> Ipv6Addr {
     const FIRST: u128 = 0x2001_0002_0000_0000_0000_0000_0000_0000;
@@ -116,6 +125,21 @@ mod tests {
                 (0..20).map(|round| Mapping::over(files, round * files + file).caller).collect();
             assert_eq!(callers.len(), 20);
         }
+    }
+
+    #[test]
+    fn all_files_of_all_callers_are_the_mappings_over_the_files() {
+        let (files, mappings) = (20_000, 400_000);
+        let pair = |mapping: Mapping| (mapping.file.0, mapping.caller);
+        let one_by_one: HashSet<_> = (0..mappings).map(|number| pair(Mapping::over(files, number))).collect();
+        let by_caller: Vec<_> = (0..CALLERS)
+            .flat_map(|number| {
+                let (caller, files) = of_caller(number, mappings);
+                files.map(move |file| (file.0, caller))
+            })
+            .collect();
+        assert_eq!(by_caller.len(), one_by_one.len());
+        assert_eq!(by_caller.into_iter().collect::<HashSet<_>>(), one_by_one);
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use serde::Deserialize;
 
-use super::population::{File, Mapping, of_crowd};
+use super::population::{CALLERS, File, Mapping, of_caller, of_crowd};
 
 /// The kinds of request that a load is made of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -46,6 +46,7 @@ impl Known {
 enum Kind {
     Fill(Known),
     Publish { files: u64 },
+    PublishAll { mappings: u64 },
     Lookup { files: u64, peers: u64 },
     Run { mode: Mode, known: Known, files: u64 },
     JoinCrowd,
@@ -70,6 +71,8 @@ pub(crate) enum Expected {
     Peers(File, u64),
     /// `{"status":"ok"}`.
     Added,
+    /// So many files, each of them accepted.
+    Published(usize),
 }
 
 /// What was wrong with an answer.
@@ -107,6 +110,11 @@ impl Workload {
         Self::new(host, Kind::Publish { files }, 0, count)
     }
 
+    /// Publishes `mappings` mappings with 20 peers a file, once: each caller all its files in one request.
+    pub(crate) fn publish_all(host: String, mappings: u64) -> Self {
+        Self::new(host, Kind::PublishAll { mappings }, 0, mappings.min(CALLERS))
+    }
+
     /// Looks `count` files up, evenly over `files` published ones, that have `peers` peers each.
     pub(crate) fn lookup(host: String, files: u64, peers: u64, count: u64) -> Self {
         Self::new(host, Kind::Lookup { files, peers }, 0, count)
@@ -132,6 +140,11 @@ impl Workload {
         Self { host, kind, next: AtomicU64::new(first), end, returned: Mutex::default() }
     }
 
+    /// Requests that it has.
+    pub(crate) fn requests(&self) -> u64 {
+        self.end.saturating_sub(self.position())
+    }
+
     /// The ticket that [`Workload::take`] gives out next, in an endless workload.
     pub(crate) fn position(&self) -> u64 {
         self.next.load(Ordering::Relaxed)
@@ -146,7 +159,7 @@ impl Workload {
     /// Whether a 503 is to be asked again later. It is where all requests must be answered in the end; in a
     /// measurement it is an error.
     pub(crate) fn is_patient(&self) -> bool {
-        matches!(self.kind, Kind::Fill(_) | Kind::Publish { .. } | Kind::JoinCrowd)
+        matches!(self.kind, Kind::Fill(_) | Kind::Publish { .. } | Kind::PublishAll { .. } | Kind::JoinCrowd)
     }
 
     /// Takes a request back, to be given out again.
@@ -164,6 +177,7 @@ impl Workload {
             Kind::Fill(known) => self.add(Mapping::known(known.files, ticket), output),
             Kind::Lookup { files, peers } => self.peers(File(ticket * files / self.end), peers, output),
             Kind::Run { mode: Mode::Peers, known, .. } => self.known_peers(ticket, known, output),
+            Kind::PublishAll { mappings } => self.publish_of(ticket, mappings, output),
             Kind::JoinCrowd => self.add_as(CROWDED, of_crowd(ticket), output),
             Kind::AskCrowd { answer } => self.peers(CROWDED, answer, output),
             Kind::Publish { files } | Kind::Run { mode: Mode::Add, files, .. } => {
@@ -187,6 +201,20 @@ impl Workload {
     fn peers(&self, file: File, peers: u64, output: &mut Vec<u8>) -> io::Result<Expected> {
         write!(output, "GET /peers?filename={file} HTTP/1.1\r\nHost: {}\r\n\r\n", self.host)?;
         Ok(Expected::Peers(file, peers))
+    }
+
+    fn publish_of(&self, caller: u64, mappings: u64, output: &mut Vec<u8>) -> io::Result<Expected> {
+        let (caller, files) = of_caller(caller, mappings);
+        let files: Vec<String> =
+            files.map(|file| format!(r#"{{"filename":"{file}","hash":"{}"}}"#, file.hash())).collect();
+        let body = format!(r#"{{"files":[{}]}}"#, files.join(","));
+        write!(
+            output,
+            "POST /v1/publish HTTP/1.1\r\nHost: {}\r\nX-Forwarded-For: {caller}\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+            self.host,
+            body.len(),
+        )?;
+        Ok(Expected::Published(files.len()))
     }
 
     fn add(&self, Mapping { file, caller }: Mapping, output: &mut Vec<u8>) -> io::Result<Expected> {
@@ -219,6 +247,10 @@ impl Expected {
             Self::Peers(file, peers) => serde_json::from_slice::<PeersBody<'_>>(body).is_ok_and(|answer| {
                 answer.filename == file.to_string() && u64::try_from(answer.peers.len()) == Ok(peers)
             }),
+            Self::Published(files) => {
+                let body = String::from_utf8_lossy(body);
+                body.matches(r#""accepted":true"#).count() == files && !body.contains(r#""accepted":false"#)
+            }
             Self::Added => {
                 serde_json::from_slice::<StatusBody<'_>>(body).is_ok_and(|answer| answer.status == "ok")
             }
@@ -306,6 +338,21 @@ mod tests {
         assert!(due.check(200, body(File(1), r#""198.18.0.1""#).as_bytes()).is_err());
         assert!(due.check(200, b"{}").is_err());
         assert!(due.check(200, b"").is_err());
+    }
+
+    #[test]
+    fn all_files_of_a_caller_are_published_in_one_request_and_each_is_accepted() {
+        let workload = Workload::publish_all("h".into(), CALLERS + 1);
+        assert_eq!(workload.requests(), CALLERS);
+        let request = text(&workload, 0);
+        let (head, body) = request.split_once("\r\n\r\n").unwrap();
+        assert!(head.contains(&format!("Content-Length: {}", body.len())), "{head}");
+        assert_eq!(body.matches("filename").count(), 2, "{body}");
+        let accepted = r#"{"files":[{"filename":"a","accepted":true},{"filename":"b","accepted":true}]}"#;
+        assert_eq!(Expected::Published(2).check(200, accepted.as_bytes()), Ok(()));
+        assert!(Expected::Published(3).check(200, accepted.as_bytes()).is_err());
+        let refused = accepted.replacen("true", "false", 1);
+        assert!(Expected::Published(1).check(200, refused.as_bytes()).is_err());
     }
 
     #[test]
