@@ -17,6 +17,8 @@ const PATHS: usize = 16;
 struct Seen {
     ends: AtomicBool,
     met: AtomicUsize,
+    /// The same at the side that was asked for.
+    accepted: AtomicUsize,
     longest: Mutex<Duration>,
     failures: Mutex<Vec<String>>,
 }
@@ -31,8 +33,8 @@ pub(crate) struct Connects {
 }
 
 impl Connects {
-    /// A peer at each of these servers, the first with the key of this number. Each asks for the next one, and rests for so long
-    /// when it is through.
+    /// A peer at each of these servers, the first with the key of this number. Each asks for all others in turn, and rests for so
+    /// long when it is through.
     pub(crate) fn start(servers: &[SocketAddr], first_key: u8, rest: Duration) -> Self {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)
@@ -45,17 +47,25 @@ impl Connects {
             clients.push(load.runtime.block_on(client(*server, key)));
         }
         load.ids = clients.iter().map(|client| client.id().expect("it has a key")).collect();
-        let target_of = |number: usize| Target::Id(load.ids[(number + 1) % load.ids.len()]);
+        let targets_of = |number: usize| -> Vec<Target> {
+            let others = (1..load.ids.len()).map(|step| load.ids[(number + step) % load.ids.len()]);
+            others.map(Target::Id).collect()
+        };
+        for client in &clients {
+            load.runtime.spawn(accept_on(client.clone(), Arc::clone(&load.seen)));
+        }
         // What a node says of a peer is in Redis a moment after the peer knows that it is registered.
         for (number, client) in clients.iter().enumerate() {
-            eventually(PATIENCE, "a peer reaches the next one", || {
-                load.runtime.block_on(client.connect(target_of(number))).ok()
-            });
+            for target in targets_of(number) {
+                eventually(PATIENCE, "a peer reaches another one", || {
+                    load.runtime.block_on(client.connect(target)).ok()
+                });
+                load.seen.met.fetch_add(1, Ordering::Relaxed);
+            }
         }
         for (number, client) in clients.into_iter().enumerate() {
-            load.runtime.spawn(accept_on(client.clone()));
-            let (target, seen) = (target_of(number), Arc::clone(&load.seen));
-            load.askers.push(load.runtime.spawn(connect_on(client, target, number, rest, seen)));
+            let (targets, seen) = (targets_of(number), Arc::clone(&load.seen));
+            load.askers.push(load.runtime.spawn(connect_on(client, targets, number, rest, seen)));
         }
         load
     }
@@ -89,7 +99,7 @@ impl Connects {
         assert!(failures.is_empty(), "{} failed, {} came through: {some:?}", failures.len(), self.met());
     }
 
-    /// Ends it when every connect that is under way has come through. Gives how many did.
+    /// Ends it when every connect that is under way has come through, on both sides. Gives how many did.
     #[track_caller]
     pub(crate) fn stop(mut self) -> usize {
         self.seen.ends.store(true, Ordering::Relaxed);
@@ -98,6 +108,9 @@ impl Connects {
             |asker: tokio::task::JoinHandle<Client>| self.runtime.block_on(asker).expect("no peer panicked");
         // Until the last one is through they are there to be reached.
         let clients: Vec<Client> = askers.into_iter().map(join).collect();
+        eventually(PATIENCE, "who was asked for has a path as well", || {
+            (self.seen.accepted.load(Ordering::Relaxed) >= self.met()).then_some(())
+        });
         for client in clients {
             self.runtime.block_on(client.close());
         }
@@ -113,9 +126,10 @@ async fn client(server: SocketAddr, key: u8) -> Client {
     Client::bind(config).await.expect("the server answers")
 }
 
-async fn accept_on(client: Client) {
+async fn accept_on(client: Client, seen: Arc<Seen>) {
     let mut paths = VecDeque::new();
     while let Some(path) = client.accept().await {
+        seen.accepted.fetch_add(1, Ordering::Relaxed);
         paths.push_back(path);
         if paths.len() > PATHS {
             paths.pop_front();
@@ -125,12 +139,15 @@ async fn accept_on(client: Client) {
 
 async fn connect_on(
     client: Client,
-    target: Target,
+    targets: Vec<Target>,
     number: usize,
     rest: Duration,
     seen: Arc<Seen>,
 ) -> Client {
-    while !seen.ends.load(Ordering::Relaxed) {
+    for target in targets.into_iter().cycle() {
+        if seen.ends.load(Ordering::Relaxed) {
+            break;
+        }
         let asked = Instant::now();
         match client.connect(target).await {
             Ok(_) => {
