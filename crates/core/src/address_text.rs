@@ -2,6 +2,8 @@ use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::ops::Range;
 
+/// Room for the text of an IPv4 address and a dot, in bytes.
+const V4_BYTES: usize = 16;
 /// The longest text of an IPv6 address, in bytes: eight groups of four digits, or six and an IPv4 address.
 const MAX_BYTES: usize = 45;
 
@@ -46,16 +48,23 @@ impl AddressText {
         text
     }
 
-    fn push_v4(&mut self, address: Ipv4Addr) {
-        for octet in address.octets() {
-            let (digits, len) = OCTETS.get(usize::from(octet)).copied().unwrap_or_default();
-            if let Some(place) = self.bytes.get_mut(self.len..self.len + digits.len()) {
-                place.copy_from_slice(&digits);
-                self.len += len;
+    /// Appends the text of an address to `out`: a copy less than with the text as a value of its own.
+    pub(crate) fn write(address: IpAddr, out: &mut Vec<u8>) {
+        match address {
+            IpAddr::V4(address) => {
+                let (bytes, len) = v4(address);
+                let end = out.len() + len;
+                // A copy of a known length is a few instructions, one of any other a call.
+                out.extend_from_slice(&bytes);
+                out.truncate(end);
             }
+            IpAddr::V6(_) => out.extend_from_slice(Self::of(address).as_bytes()),
         }
-        // The last dot.
-        self.len = self.len.saturating_sub(1);
+    }
+
+    fn push_v4(&mut self, address: Ipv4Addr) {
+        let (bytes, len) = v4(address);
+        self.push(bytes.get(..len).unwrap_or_default());
     }
 
     /// The one text that RFC 5952, section 4, recommends of the many that an address has.
@@ -109,6 +118,20 @@ impl fmt::Display for AddressText {
     }
 }
 
+/// The text of an address, and its length.
+fn v4(address: Ipv4Addr) -> ([u8; V4_BYTES], usize) {
+    let (mut bytes, mut end) = ([0; V4_BYTES], 0);
+    for octet in address.octets() {
+        let (digits, len) = OCTETS.get(usize::from(octet)).copied().unwrap_or_default();
+        if let Some(place) = bytes.get_mut(end..end + digits.len()) {
+            place.copy_from_slice(&digits);
+            end += len;
+        }
+    }
+    // Without the last dot.
+    (bytes, end.saturating_sub(1))
+}
+
 /// The groups that `::` stands for: the longest run of two or more zeros, the first one of several.
 fn longest_zeros(groups: [u16; 8]) -> Range<usize> {
     let (mut longest, mut run) = (0..0, 0..0);
@@ -134,6 +157,11 @@ mod tests {
             prop_assert_eq!(AddressText::of(address).to_string(), address.to_string());
             let v4 = IpAddr::from(octets);
             prop_assert_eq!(AddressText::of(v4).to_string(), v4.to_string());
+            for address in [address, v4] {
+                let mut out = b"at ".to_vec();
+                AddressText::write(address, &mut out);
+                prop_assert_eq!(String::from_utf8(out), Ok(format!("at {address}")));
+            }
         }
 
         #[test]

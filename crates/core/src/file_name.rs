@@ -37,14 +37,23 @@ impl FromStr for FileName {
         if text.starts_with('/') {
             return Err(Invalid::NameAbsolute);
         }
-        if text.chars().any(char::is_control) {
-            return Err(Invalid::NameControl);
+        // Nearly all have nothing that has to be looked at twice, which is seen for many bytes at once.
+        let bytes = text.as_bytes();
+        let is_plain = |byte: u8| (b' '..0x7f).contains(&byte) && byte != b'\\';
+        if !bytes.iter().fold(true, |plain, byte| plain & is_plain(*byte)) {
+            if text.chars().any(char::is_control) {
+                return Err(Invalid::NameControl);
+            }
+            if text.contains('\\') {
+                return Err(Invalid::NameBackslash);
+            }
         }
-        if text.contains('\\') {
-            return Err(Invalid::NameBackslash);
-        }
-        if text.split('/').any(|segment| segment == "." || segment == "..") {
-            return Err(Invalid::NameDotSegment);
+        let mut pairs = bytes.iter().zip(bytes.iter().skip(1));
+        if text.starts_with('.') || pairs.any(|(before, byte)| *before == b'/' && *byte == b'.') {
+            let mut segments = text.split('/');
+            if segments.any(|segment| segment == "." || segment == "..") {
+                return Err(Invalid::NameDotSegment);
+            }
         }
         Ok(Self(text.into()))
     }
@@ -73,6 +82,7 @@ mod tests {
             "a..b/.hidden",
             "a//b",
             "dir/",
+            ".a/..b/...",
         ] {
             assert_eq!(name.parse::<FileName>().map(|name| name.to_string()), Ok(name.to_owned()));
         }
@@ -91,6 +101,8 @@ mod tests {
             ("a/../b", Invalid::NameDotSegment),
             ("./a", Invalid::NameDotSegment),
             ("a/.", Invalid::NameDotSegment),
+            ("a/.b/../c", Invalid::NameDotSegment),
+            ("ü/./c", Invalid::NameDotSegment),
         ];
         for (name, reason) in cases {
             assert_eq!(name.parse::<FileName>(), Err(reason), "{name:?}");

@@ -38,7 +38,7 @@ fn address(out: &mut Vec<u8>, kind: &str, key: &str, addr: SocketAddr) {
     for part in [r#"{"type": ""#, kind, r#"", ""#, key, r#"": [""#] {
         out.extend_from_slice(part.as_bytes());
     }
-    out.extend_from_slice(AddressText::of(addr.ip().to_canonical()).as_bytes());
+    AddressText::write(addr.ip().to_canonical(), out);
     // Writing to a Vec cannot fail.
     let _ = write!(out, r#"", {}]}}"#, addr.port());
 }

@@ -5,14 +5,14 @@ use std::hash::{BuildHasher as _, RandomState};
 use std::net::{IpAddr, SocketAddr};
 
 use parking_lot::{Mutex, MutexGuard};
-use peer_core::PeerId;
 use peer_core::datagram::v2::{LanAddrs, NatKind};
 use peer_core::limits::{REGISTRATION_TTL_MS, V2_COLD_MS};
+use peer_core::{Network, Peer, PeerId};
 
 use super::ids::Ids;
 use crate::limits::Rate;
 use crate::outbox::Via;
-use table::{Table, network_of};
+use table::Table;
 
 /// How long a registration lives after its peer was last heard, in us.
 const TTL_US: u64 = REGISTRATION_TTL_MS * 1_000;
@@ -62,6 +62,19 @@ pub(crate) enum AtIp {
     Nobody,
     One(PeerView),
     Several { newest: PeerView },
+}
+
+/// The network of an address that a datagram came from, and its hash, which the parts and their tables go by.
+#[derive(Debug, Clone, Copy)]
+struct NetworkKey {
+    bits: u128,
+    hash: u64,
+}
+
+impl NetworkKey {
+    fn bits_of(ip: IpAddr) -> u128 {
+        Peer::new(ip).map_or(0, |peer| Network::of_customer(peer).to_bits())
+    }
 }
 
 /// What an address was registered as.
@@ -157,9 +170,10 @@ impl Peers {
     pub(super) fn register(&self, registration: &Registration, now_us: u64) -> Option<bool> {
         let from = registration.from;
         let mut gone = [None; 2];
+        let network = self.network(from.ip());
         let before = self
-            .shard(from.ip())
-            .map_or(Err(()), |mut shard| shard.register(registration, now_us, &mut gone));
+            .shard_of(network)
+            .map_or(Err(()), |mut shard| shard.register(registration, network, now_us, &mut gone));
         // What went may be this same peer's, which is back.
         let still = |gone: &Gone| before.is_ok() && gone.addr == from && gone.id == registration.id;
         for gone in gone.iter().flatten().filter(|gone| !still(gone)) {
@@ -175,8 +189,9 @@ impl Peers {
 
     /// A sign of life of the peer at `addr`, where there is one.
     pub(super) fn touch(&self, addr: SocketAddr, via: Via, now_us: u64) {
-        if let Some(mut shard) = self.shard(addr.ip()) {
-            shard.touch(addr, via, now_us);
+        let network = self.network(addr.ip());
+        if let Some(mut shard) = self.shard_of(network) {
+            shard.touch(addr, network, via, now_us);
         }
     }
 
@@ -234,10 +249,18 @@ impl Peers {
         }
     }
 
+    fn network(&self, ip: IpAddr) -> NetworkKey {
+        let bits = NetworkKey::bits_of(ip);
+        NetworkKey { bits, hash: self.hasher.hash_one(bits) }
+    }
+
     /// The part where the network of `ip` is.
     fn shard(&self, ip: IpAddr) -> Option<MutexGuard<'_, Table>> {
-        let hash = self.hasher.hash_one(network_of(ip));
-        let index = usize::try_from(hash >> 20).unwrap_or(0) & (self.shards.len() - 1);
+        self.shard_of(self.network(ip))
+    }
+
+    fn shard_of(&self, network: NetworkKey) -> Option<MutexGuard<'_, Table>> {
+        let index = usize::try_from(network.hash >> 20).unwrap_or(0) & (self.shards.len() - 1);
         self.shards.get(index).map(Mutex::lock)
     }
 }

@@ -37,7 +37,7 @@ impl Request {
             return Decoded::Other;
         }
         if datagram.len() <= V2_DATAGRAM_MAX_BYTES
-            && let Ok(fields) = serde_json::from_slice::<Fields<'_>>(datagram)
+            && let Ok(fields) = Fields::of(datagram)
         {
             return if fields.v == Some(u64::from(VERSION)) { fields.read() } else { Decoded::Other };
         }
@@ -85,7 +85,16 @@ struct Fields<'a> {
     ms: Option<u32>,
 }
 
-impl Fields<'_> {
+impl<'a> Fields<'a> {
+    fn of(datagram: &'a [u8]) -> serde_json::Result<Self> {
+        // To see at once that all of it is UTF-8 costs less than to see it of each text in it. What is skipped may be
+        // anything.
+        match std::str::from_utf8(datagram) {
+            Ok(text) => serde_json::from_str(text),
+            Err(_) => serde_json::from_slice(datagram),
+        }
+    }
+
     fn read(&self) -> Decoded {
         let request = match self.kind {
             Some("register") => self.register().map(Request::Register),

@@ -69,7 +69,7 @@ impl<'a> Writer<'a> {
 
     fn pair(&mut self, addr: SocketAddr, word: Option<&str>) {
         self.out.extend_from_slice(b"[\"");
-        self.out.extend_from_slice(AddressText::of(addr.ip().to_canonical()).as_bytes());
+        AddressText::write(addr.ip().to_canonical(), self.out);
         self.out.extend_from_slice(b"\",");
         self.digits(u32::from(addr.port()));
         if let Some(word) = word {

@@ -1,3 +1,4 @@
+use std::hash::{Hash, Hasher};
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 use peer_core::PeerId;
@@ -38,25 +39,37 @@ pub(super) struct Record {
 /// What a registration costs is this and its numbers in the tables.
 const _: () = assert!(size_of::<Record>() <= 264);
 
-/// An address in 18 bytes; IPv4 is mapped into IPv6.
+/// An address in 18 bytes, which are compared and hashed as one; IPv4 is mapped into IPv6.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-struct Packed {
-    ip: [u8; 16],
-    port: [u8; 2],
-}
+pub(super) struct Packed([u8; Self::BYTES]);
 
 impl Packed {
-    fn of(addr: SocketAddr) -> Self {
+    const IP_BYTES: usize = 16;
+    const BYTES: usize = Self::IP_BYTES + 2;
+
+    pub(super) fn of(addr: SocketAddr) -> Self {
         let ip = match addr.ip() {
             IpAddr::V4(ip) => ip.to_ipv6_mapped(),
             IpAddr::V6(ip) => ip,
         };
-        Self { ip: ip.octets(), port: addr.port().to_be_bytes() }
+        let mut bytes = [0; Self::BYTES];
+        let (of_ip, of_port) = bytes.split_at_mut(Self::IP_BYTES);
+        of_ip.copy_from_slice(&ip.octets());
+        of_port.copy_from_slice(&addr.port().to_be_bytes());
+        Self(bytes)
     }
 
     fn addr(self) -> SocketAddr {
-        let ip = IpAddr::V6(Ipv6Addr::from(self.ip)).to_canonical();
-        SocketAddr::new(ip, u16::from_be_bytes(self.port))
+        let [ip @ .., high, low] = self.0;
+        let ip = IpAddr::V6(Ipv6Addr::from(ip)).to_canonical();
+        SocketAddr::new(ip, u16::from_be_bytes([high, low]))
+    }
+}
+
+impl Hash for Packed {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        // In one piece: an array as such is hashed with its length, and a `SocketAddr` in five.
+        state.write(&self.0);
     }
 }
 
@@ -81,13 +94,13 @@ impl Record {
         }
     }
 
-    pub(super) fn is_at(&self, addr: SocketAddr) -> bool {
-        self.addr == Packed::of(addr)
-    }
-
     /// In canonical form.
     pub(super) fn addr(&self) -> SocketAddr {
         self.addr.addr()
+    }
+
+    pub(super) fn packed(&self) -> Packed {
+        self.addr
     }
 
     pub(super) fn lan(&self) -> LanAddrs {

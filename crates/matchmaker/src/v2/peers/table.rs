@@ -3,11 +3,10 @@ use std::net::{IpAddr, SocketAddr};
 
 use hashbrown::HashTable;
 use peer_core::datagram::v2::NatKind;
-use peer_core::{Network, Peer};
 use slab::Slab;
 
-use super::records::{List, NONE, Order, Record, Slot};
-use super::{AtIp, Before, Gone, LIVE_US, PER_NETWORK_MAX, PeerView, Registration, TTL_US};
+use super::records::{List, NONE, Order, Packed, Record, Slot};
+use super::{AtIp, Before, Gone, LIVE_US, NetworkKey, PER_NETWORK_MAX, PeerView, Registration, TTL_US};
 use crate::buckets;
 use crate::limits::Rate;
 use crate::outbox::Via;
@@ -84,13 +83,14 @@ impl Table {
     pub(super) fn register(
         &mut self,
         registration: &Registration,
+        network: NetworkKey,
         now_us: u64,
         gone: &mut [Option<Gone>; 2],
     ) -> Result<Before, ()> {
         let from = registration.from;
         let live = self.live(from, now_us);
         let slot = if let Some(slot) = live { slot } else { self.insert(registration, now_us, gone)? };
-        self.hear(slot, registration.via, now_us);
+        self.hear(slot, network, registration.via, now_us);
         let Some(record) = self.records.get_mut(slot as usize) else { return Err(()) };
         let before = Before { was_there: live.is_some(), id: record.id };
         record.id = registration.id;
@@ -112,9 +112,9 @@ impl Table {
     }
 
     /// A sign of life of the live peer at `addr`.
-    pub(super) fn touch(&mut self, addr: SocketAddr, via: Via, now_us: u64) {
+    pub(super) fn touch(&mut self, addr: SocketAddr, network: NetworkKey, via: Via, now_us: u64) {
         if let Some(slot) = self.live(addr, now_us) {
-            self.hear(slot, via, now_us);
+            self.hear(slot, network, via, now_us);
         }
     }
 
@@ -197,16 +197,16 @@ impl Table {
         self.count(NatKind::Unknown, usize::saturating_add);
         self.all.link_newest(&mut self.records, Order::All, slot);
         self.join(slot, from.ip());
-        let (hash, records, hasher) = (self.hasher.hash_one(from), &self.records, &self.hasher);
+        let (hash, records, hasher) = (self.hasher.hash_one(Packed::of(from)), &self.records, &self.hasher);
         self.by_addr.insert_unique(hash, slot, |slot| {
-            records.get(*slot as usize).map_or(0, |record| hasher.hash_one(record.addr()))
+            records.get(*slot as usize).map_or(0, |record| hasher.hash_one(record.packed()))
         });
         Ok(slot)
     }
 
     /// Puts a record among those of its network.
     fn join(&mut self, slot: Slot, ip: IpAddr) {
-        let network = network_of(ip);
+        let network = NetworkKey::bits_of(ip);
         let (hash, hasher) = (self.hasher.hash_one(network), &self.hasher);
         let mut members = self
             .networks
@@ -217,14 +217,13 @@ impl Table {
         members.len += 1;
     }
 
-    fn hear(&mut self, slot: Slot, via: Via, now_us: u64) {
+    fn hear(&mut self, slot: Slot, network: NetworkKey, via: Via, now_us: u64) {
         self.all.renew(&mut self.records, Order::All, slot);
         let Some(record) = self.records.get_mut(slot as usize) else { return };
         record.via = via;
         record.heard_us = record.heard_us.max(now_us);
-        let network = network_of(record.addr().ip());
-        let hash = self.hasher.hash_one(network);
-        if let Some(members) = self.networks.find_mut(hash, |members| members.network == network) {
+        let NetworkKey { bits, hash } = network;
+        if let Some(members) = self.networks.find_mut(hash, |members| members.network == bits) {
             members.list.renew(&mut self.records, Order::Network, slot);
         }
     }
@@ -232,7 +231,7 @@ impl Table {
     fn remove(&mut self, slot: Slot) -> Option<Gone> {
         let addr = self.records.get(slot as usize)?.addr();
         self.all.unlink(&mut self.records, Order::All, slot);
-        let network = network_of(addr.ip());
+        let network = NetworkKey::bits_of(addr.ip());
         let hash = self.hasher.hash_one(network);
         if let Ok(mut entry) = self.networks.find_entry(hash, |members| members.network == network) {
             let members = entry.get_mut();
@@ -242,7 +241,9 @@ impl Table {
                 entry.remove();
             }
         }
-        if let Ok(entry) = self.by_addr.find_entry(self.hasher.hash_one(addr), |other| *other == slot) {
+        if let Ok(entry) =
+            self.by_addr.find_entry(self.hasher.hash_one(Packed::of(addr)), |other| *other == slot)
+        {
             entry.remove();
         }
         let record = self.records.try_remove(slot as usize)?;
@@ -262,12 +263,13 @@ impl Table {
     }
 
     fn slot_of(&self, addr: SocketAddr) -> Option<Slot> {
-        let is_it = |slot: &Slot| self.records.get(*slot as usize).is_some_and(|record| record.is_at(addr));
+        let addr = Packed::of(addr);
+        let is_it = |slot: &Slot| self.records.get(*slot as usize).is_some_and(|it| it.packed() == addr);
         self.by_addr.find(self.hasher.hash_one(addr), is_it).copied()
     }
 
     fn members(&self, ip: IpAddr) -> Option<&Members> {
-        let network = network_of(ip);
+        let network = NetworkKey::bits_of(ip);
         self.networks.find(self.hasher.hash_one(network), |members| members.network == network)
     }
 }
@@ -290,9 +292,4 @@ fn is_live(record: &Record, now_us: u64) -> bool {
 
 fn charge(until_us: u64, now_us: u64, rate: Rate) -> Option<u64> {
     buckets::charge(until_us, now_us, rate.cost_us(), rate.burst_us())
-}
-
-/// The network of an address that a datagram came from.
-pub(super) fn network_of(ip: IpAddr) -> u128 {
-    Peer::new(ip).map_or(0, |peer| Network::of_customer(peer).to_bits())
 }
