@@ -1,5 +1,6 @@
 //! How long things took, for whoever watches.
 
+use std::iter::Sum;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
@@ -20,7 +21,7 @@ pub struct Durations {
 /// [`Durations`] at a moment.
 #[derive(Debug, Clone, PartialEq)]
 pub struct DurationCounts {
-    /// How many there were, by the longest of each bucket in seconds. The last one is [`f64::MAX`].
+    /// How many there were, by the longest of each bucket in seconds. The last one is infinite.
     pub buckets: [(f64, u64); BUCKETS],
     /// All of them together, in seconds.
     pub sum_secs: f64,
@@ -47,12 +48,25 @@ impl Durations {
     pub fn read(&self) -> DurationCounts {
         let mut bounds = BOUNDS_US.iter().map(|us| *us as f64 / 1e6);
         let buckets =
-            self.counts.each_ref().map(|count| (bounds.next().unwrap_or(f64::MAX), count.load(Relaxed)));
+            self.counts.each_ref().map(|count| (bounds.next().unwrap_or(f64::INFINITY), count.load(Relaxed)));
         DurationCounts {
             buckets,
             sum_secs: self.sum_us.load(Relaxed) as f64 / 1e6,
             count: buckets.iter().map(|(_, count)| count).sum(),
         }
+    }
+}
+
+impl Sum for DurationCounts {
+    fn sum<I: Iterator<Item = Self>>(all: I) -> Self {
+        all.fold(Durations::default().read(), |mut sum, counts| {
+            for ((_, sum), (_, count)) in sum.buckets.iter_mut().zip(counts.buckets) {
+                *sum += count;
+            }
+            sum.sum_secs += counts.sum_secs;
+            sum.count += counts.count;
+            sum
+        })
     }
 }
 
@@ -68,7 +82,17 @@ mod tests {
         }
         let DurationCounts { buckets, sum_secs, count } = durations.read();
         let held: Vec<(f64, u64)> = buckets.into_iter().filter(|(_, count)| *count > 0).collect();
-        assert_eq!(held, [(0.0001, 2), (0.00025, 1), (5.0, 1), (f64::MAX, 2)]);
+        assert_eq!(held, [(0.0001, 2), (0.00025, 1), (5.0, 1), (f64::INFINITY, 2)]);
         assert_eq!((sum_secs, count), (70.000_202, 6));
+    }
+
+    #[test]
+    fn a_sum_is_what_one_would_have_counted() {
+        let (one, other, both) = (Durations::default(), Durations::default(), Durations::default());
+        for (durations, ms) in [(&one, 1), (&one, 250), (&other, 250), (&other, 8_000)] {
+            durations.add(Duration::from_millis(ms));
+            both.add(Duration::from_millis(ms));
+        }
+        assert_eq!([one.read(), other.read()].into_iter().sum::<DurationCounts>(), both.read());
     }
 }

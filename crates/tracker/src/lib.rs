@@ -4,6 +4,7 @@
 //! says, and who signed it) -> `legacy` or `v1` (the routes) -> the registry -> JSON. Whatever goes wrong on the way becomes an `ApiError`, which is
 //! the one place that knows of status codes.
 
+mod answered;
 mod call;
 mod caller;
 mod error;

@@ -3,7 +3,6 @@
 mod exposition;
 mod rendezvous;
 mod sample;
-mod traffic;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -15,12 +14,11 @@ use service::Shutdown;
 use tokio::sync::watch;
 
 pub(crate) use rendezvous::MatchmakerAdmin;
-pub(crate) use traffic::Traffic;
 
-use crate::server::App;
+use crate::answered::Totals;
+use crate::server::Shared;
 use rendezvous::Rendezvous;
 use sample::{Sample, StoreHealth};
-use traffic::Totals;
 
 /// Between two samples.
 const SAMPLE_INTERVAL: Duration = Duration::from_secs(1);
@@ -29,7 +27,6 @@ const SAMPLES_MAX: usize = 300;
 
 /// The samples, and who wants to hear of new ones.
 pub(crate) struct Live {
-    pub(crate) traffic: Traffic,
     history: Mutex<VecDeque<Arc<str>>>,
     /// The newest as an event; every listener sends the same bytes.
     latest: watch::Sender<Bytes>,
@@ -38,7 +35,6 @@ pub(crate) struct Live {
 impl Default for Live {
     fn default() -> Self {
         Self {
-            traffic: Traffic::default(),
             history: Mutex::new(VecDeque::with_capacity(SAMPLES_MAX)),
             latest: watch::Sender::new(Bytes::new()),
         }
@@ -70,7 +66,7 @@ impl Live {
 }
 
 /// Takes samples until `shutdown`.
-pub(crate) async fn watch(app: &App, matchmaker: MatchmakerAdmin, shutdown: &Shutdown) {
+pub(crate) async fn watch(app: &Shared, matchmaker: MatchmakerAdmin, shutdown: &Shutdown) {
     // The first one when it has lasted: of a moment's counts a rate is none.
     let mut ticks = tokio::time::interval_at(tokio::time::Instant::now() + SAMPLE_INTERVAL, SAMPLE_INTERVAL);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -88,7 +84,7 @@ pub(crate) async fn watch(app: &App, matchmaker: MatchmakerAdmin, shutdown: &Shu
         };
         // Side by side: one that is slow must not hold up the other.
         let ((stored, answered), matchmaker) = tokio::join!(ask_store, rendezvous.ask());
-        let totals = app.live.traffic.totals();
+        let totals = app.answered.totals();
         let now = Instant::now();
         app.live.add(&Sample {
             at_ms: ms(SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()),

@@ -12,43 +12,59 @@ use crate::error::{ApiError, FieldError, Place};
 
 /// The parameters of a request, not yet validated.
 #[derive(Debug, Default)]
-pub(crate) struct Params(Vec<Param>);
+pub(crate) struct Params {
+    /// As it came. It is read when something is looked for in it: that costs less than taking it apart.
+    query: String,
+    body: Vec<(String, Given<'static>)>,
+}
 
-#[derive(Debug)]
-struct Param {
-    name: String,
+/// A parameter.
+struct Param<'a> {
     place: Place,
-    value: Given,
+    value: Given<'a>,
 }
 
 /// A value as it came.
-#[derive(Debug)]
-enum Given {
-    Text(String),
+#[derive(Debug, Clone)]
+enum Given<'a> {
+    Text(Cow<'a, str>),
     /// A number in a JSON body, as written there.
-    Number(String),
+    Number(Cow<'a, str>),
     /// Any other value in a JSON body.
     NoText,
     /// Not UTF-8 behind its escapes.
     NoUtf8,
 }
 
+impl Given<'_> {
+    fn into_owned(self) -> Given<'static> {
+        match self {
+            Self::Text(text) => Given::Text(text.into_owned().into()),
+            Self::Number(number) => Given::Number(number.into_owned().into()),
+            Self::NoText => Given::NoText,
+            Self::NoUtf8 => Given::NoUtf8,
+        }
+    }
+}
+
 impl Params {
     /// Reads both. The body is looked at when it says that it is JSON or a form; a client of the original may
     /// send any, since the original never did look.
     pub(crate) fn read(query: &str, content_type: &str, body: &[u8]) -> Result<Self, ApiError> {
-        let mut params = Vec::new();
-        read_form(query.as_bytes(), Place::Query, &mut params);
-        let content_type = content_type.split(';').next().unwrap_or_default().trim();
+        let mut params = Self { query: query.to_owned(), body: Vec::new() };
         if body.is_empty() {
-            return Ok(Self(params));
+            return Ok(params);
         }
+        let content_type = content_type.split(';').next().unwrap_or_default().trim();
         if content_type.eq_ignore_ascii_case("application/x-www-form-urlencoded") {
-            read_form(body, Place::Body, &mut params);
+            let form = pairs(body).map(|(name, value)| {
+                (String::from_utf8_lossy(&unescape(name)).into_owned(), text(value).into_owned())
+            });
+            params.body.extend(form);
         } else if content_type.eq_ignore_ascii_case("application/json") {
-            read_json(body, &mut params)?;
+            read_json(body, &mut params.body)?;
         }
-        Ok(Self(params))
+        Ok(params)
     }
 
     /// The parameter `name`; a complaint goes to `errors` when it is missing or refused.
@@ -94,7 +110,7 @@ impl Params {
     ) -> Option<usize> {
         let Some(param) = self.find(name, errors).ok()? else { return Some(default) };
         let text = match &param.value {
-            Given::Text(text) | Given::Number(text) => text.as_str(),
+            Given::Text(text) | Given::Number(text) => text,
             Given::NoText | Given::NoUtf8 => "",
         };
         let number = text.parse().ok().filter(|number| (least..=most).contains(number));
@@ -107,59 +123,78 @@ impl Params {
 
     /// The query goes before the body. What stands twice in one place is refused: two readers of the request, a
     /// proxy and we, could each take another one.
-    fn find(&self, name: &'static str, errors: &mut Vec<FieldError>) -> Result<Option<&Param>, Refused> {
-        let Some(first) = self.0.iter().find(|param| param.name == name) else { return Ok(None) };
-        if self.0.iter().filter(|param| param.name == name && param.place == first.place).count() > 1 {
-            errors.push(FieldError::refused(first.place, name, "given more than once", None));
-            return Err(Refused);
+    fn find(&self, name: &'static str, errors: &mut Vec<FieldError>) -> Result<Option<Param<'_>>, Refused> {
+        let query = pairs(self.query.as_bytes())
+            .filter(|(its_name, _)| *unescape(its_name) == *name.as_bytes())
+            .map(|(_, value)| text(value));
+        if let Some(value) = only(query, Place::Query, name, errors)? {
+            return Ok(Some(Param { place: Place::Query, value }));
         }
-        Ok(Some(first))
+        let body = self.body.iter().filter(|(its_name, _)| its_name == name).map(|(_, value)| value.clone());
+        let value = only(body, Place::Body, name, errors)?;
+        Ok(value.map(|value| Param { place: Place::Body, value }))
     }
 }
 
 /// The complaint is among the errors already.
 struct Refused;
 
-/// `a=1&b=2` with `+` for a blank and percent escapes (WHATWG URL Standard, application/x-www-form-urlencoded),
-/// but strict about UTF-8: a name must not change on the way.
-fn read_form(form: &[u8], place: Place, params: &mut Vec<Param>) {
-    // Most have nothing to undo, and to see that for all of them at once costs next to nothing.
-    let plain = !form.contains(&b'%') && !form.contains(&b'+');
-    for pair in form.split(|byte| *byte == b'&').filter(|pair| !pair.is_empty()) {
-        let mut halves = pair.splitn(2, |byte| *byte == b'=');
-        let (name, value) = (halves.next().unwrap_or_default(), halves.next().unwrap_or_default());
-        let (name, value) = if plain {
-            (Cow::Borrowed(name), Cow::Borrowed(value))
-        } else {
-            (unescape(name), unescape(value))
-        };
-        let name = String::from_utf8_lossy(&name).into_owned();
-        let value = String::from_utf8(value.into_owned()).map_or(Given::NoUtf8, Given::Text);
-        params.push(Param { name, place, value });
+/// The one value of `name`, where there is one.
+fn only<'a>(
+    mut values: impl Iterator<Item = Given<'a>>,
+    place: Place,
+    name: &'static str,
+    errors: &mut Vec<FieldError>,
+) -> Result<Option<Given<'a>>, Refused> {
+    let first = values.next();
+    if values.next().is_some() {
+        errors.push(FieldError::refused(place, name, "given more than once", None));
+        return Err(Refused);
     }
+    Ok(first)
 }
 
+/// `a=1&b=2`, as it is written.
+fn pairs(form: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
+    form.split(|byte| *byte == b'&').filter(|pair| !pair.is_empty()).map(|pair| {
+        let end = pair.iter().position(|byte| *byte == b'=').unwrap_or(pair.len());
+        let (name, value) = pair.split_at(end);
+        (name, value.get(1..).unwrap_or_default())
+    })
+}
+
+/// Undoes `+` for a blank and percent escapes (WHATWG URL Standard, application/x-www-form-urlencoded).
 fn unescape(text: &[u8]) -> Cow<'_, [u8]> {
-    if !text.contains(&b'+') {
-        return percent_decode(text).into();
+    // Most have nothing to undo, and to see that costs next to nothing.
+    if !text.contains(&b'%') && !text.contains(&b'+') {
+        return text.into();
     }
     let blanks: Vec<u8> = text.iter().map(|byte| if *byte == b'+' { b' ' } else { *byte }).collect();
     percent_decode(&blanks).collect::<Vec<u8>>().into()
 }
 
-fn read_json(body: &[u8], params: &mut Vec<Param>) -> Result<(), ApiError> {
+/// A value, strict about UTF-8: it must not change on the way.
+fn text(value: &[u8]) -> Given<'_> {
+    let text = match unescape(value) {
+        Cow::Borrowed(value) => std::str::from_utf8(value).ok().map(Cow::Borrowed),
+        Cow::Owned(value) => String::from_utf8(value).ok().map(Cow::Owned),
+    };
+    text.map_or(Given::NoUtf8, Given::Text)
+}
+
+fn read_json(body: &[u8], params: &mut Vec<(String, Given<'static>)>) -> Result<(), ApiError> {
     let Pairs(pairs) = serde_json::from_slice(body).map_err(|error| {
         ApiError::Invalid(vec![FieldError::body(format!("a JSON object is wanted: {error}"))])
     })?;
     for (name, value) in pairs {
         let value = match value {
-            Value::String(text) => Given::Text(text),
-            Value::Number(number) => Given::Number(number.to_string()),
+            Value::String(text) => Given::Text(text.into()),
+            Value::Number(number) => Given::Number(number.to_string().into()),
             // As good as left out.
             Value::Null => continue,
             Value::Bool(_) | Value::Array(_) | Value::Object(_) => Given::NoText,
         };
-        params.push(Param { name, place: Place::Body, value });
+        params.push((name, value));
     }
     Ok(())
 }

@@ -1,6 +1,7 @@
 //! The HTTP server around the routes: sockets, limits, counting, drain.
 
 use std::net::TcpListener;
+use std::ops::Deref;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -18,11 +19,12 @@ use service::admin::log_listening;
 use service::telemetry::{RequestId, Served, Traces, X_REQUEST_ID, shown};
 use service::{Failure, Shutdown};
 
+use crate::answered::{Answered, OfThread, Route};
 use crate::caller::{self, Caller};
 use crate::error::ApiError;
 use crate::listeners::Listeners;
 use crate::live::Live;
-use crate::metrics::{Metrics, Route};
+use crate::metrics::Metrics;
 use crate::operator::OperatorToken;
 use crate::proxies::TrustedProxies;
 use crate::rate::Callers;
@@ -42,10 +44,33 @@ const KEEP_ALIVE: Duration = Duration::from_secs(30);
 pub type Hears = Arc<dyn Fn(Owner) -> bool + Send + Sync>;
 
 /// What every request can reach.
+///
+/// Each thread that serves has one of its own, so that what all requests count up and down is in no other thread's cache.
 pub(crate) struct App {
+    shared: Arc<Shared>,
+    counters: Arc<OfThread>,
+}
+
+impl App {
+    fn of_thread(shared: &Arc<Shared>) -> Self {
+        Self { shared: Arc::clone(shared), counters: shared.answered.of_thread() }
+    }
+}
+
+impl Deref for App {
+    type Target = Shared;
+
+    fn deref(&self) -> &Shared {
+        &self.shared
+    }
+}
+
+/// What all threads share.
+pub(crate) struct Shared {
     pub(crate) registry: Arc<dyn Registry>,
     pub(crate) trusted: TrustedProxies,
     pub(crate) metrics: Metrics,
+    pub(crate) answered: Arc<Answered>,
     /// How often each caller may ask; `None` for no limit.
     pub(crate) callers: Option<Callers>,
     pub(crate) server_name: Option<ServerName>,
@@ -64,7 +89,7 @@ pub(crate) struct App {
 
 /// Serves `listeners` until `shutdown`, then drains.
 pub(crate) async fn serve(
-    app: Data<App>,
+    shared: Arc<Shared>,
     listeners: Vec<TcpListener>,
     shutdown: Shutdown,
 ) -> Result<(), Failure> {
@@ -72,7 +97,7 @@ pub(crate) async fn serve(
     let streams_end = Data::new(shutdown.clone());
     let mut server = HttpServer::new(move || {
         actix_web::App::new()
-            .app_data(Data::clone(&app))
+            .app_data(Data::new(App::of_thread(&shared)))
             .app_data(Data::clone(&streams_end))
             .app_data(PayloadConfig::new(BODY_MAX_BYTES))
             .wrap(from_fn(enter))
@@ -112,7 +137,7 @@ async fn enter(
     };
     let id = request_id(&app, &request);
     let mut answer = id.clone().scope(answer(&app, &id, request, next)).await?;
-    answer.headers_mut().insert(X_REQUEST_ID, id.header().clone());
+    answer.headers_mut().insert(X_REQUEST_ID, id.header());
     Ok(answer)
 }
 
@@ -138,8 +163,7 @@ async fn answer<B: MessageBody + 'static>(
         Err(error) => error.as_response_error().status_code(),
     };
     let (status, took) = (status.as_u16(), since.elapsed());
-    app.metrics.request(route, status, took);
-    app.live.traffic.answered(status, took);
+    app.counters.count(route, status, took);
     if let Some(caller) = caller {
         let caller = caller.peer.ip();
         tracing::debug!(

@@ -3,19 +3,19 @@ use std::net::TcpListener;
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix_web::web::Data;
 use prometheus_client::registry::Registry as MetricsRegistry;
 use registry::{Bounds, EmbeddedRegistry, RedisRegistry, Registry, RegistryError};
 use service::admin::{self, Readiness, Ready};
 use service::telemetry::Traces;
 use service::{Failure, Shutdown, bind_tcp};
 
+use crate::answered::{self, Answered};
 use crate::listeners::Listeners;
 use crate::live::{self, Live, MatchmakerAdmin};
 use crate::metrics::Metrics;
 use crate::moving;
 use crate::rate::Callers;
-use crate::server::{self, App, Hears};
+use crate::server::{self, Hears, Shared};
 use crate::settings::{StoreSettings, TrackerSettings};
 use crate::stats::LiveStats;
 
@@ -34,7 +34,7 @@ const SETTLE_POLL: Duration = Duration::from_millis(2);
 
 /// A tracker whose sockets are bound and whose store is open.
 pub struct Tracker {
-    app: Data<App>,
+    app: Arc<Shared>,
     listeners: Vec<TcpListener>,
     admin_listeners: Vec<TcpListener>,
     metrics: Arc<MetricsRegistry>,
@@ -52,10 +52,13 @@ impl Tracker {
         settle(&*registry).await;
         let mut metrics = MetricsRegistry::default();
         let tracker_metrics = Metrics::register(&mut metrics, &*registry, store_kind);
-        let app = App {
+        let counted = Arc::new(Answered::default());
+        answered::register(&mut metrics, &counted);
+        let app = Shared {
             registry,
             trusted: settings.trusted,
             metrics: tracker_metrics,
+            answered: counted,
             callers: settings.rate.map(Callers::new),
             server_name: settings.server_name,
             operator: settings.operator,
@@ -68,7 +71,7 @@ impl Tracker {
             store_kind,
         };
         let metrics = Arc::new(metrics);
-        Ok(Self { app: Data::new(app), listeners, admin_listeners, metrics, matchmaker: settings.matchmaker })
+        Ok(Self { app: Arc::new(app), listeners, admin_listeners, metrics, matchmaker: settings.matchmaker })
     }
 
     /// Serves until `shutdown`, then drains and closes the store. A failure of any part ends the others too.
@@ -82,7 +85,7 @@ impl Tracker {
             shutdown.cancel();
             result
         };
-        let app = Data::clone(&self.app);
+        let app = Arc::clone(&self.app);
         let (served, administered, swept, (), ()) = tokio::join!(
             async { ended(server::serve(self.app, self.listeners, shutdown.clone()).await) },
             async {
@@ -167,7 +170,7 @@ async fn settle(registry: &dyn Registry) {
 }
 
 /// Clears up behind the dead until `shutdown`. A store that is away is waited for; one that is broken ends us.
-async fn sweep(app: &App, shutdown: &Shutdown) -> Result<(), Failure> {
+async fn sweep(app: &Shared, shutdown: &Shutdown) -> Result<(), Failure> {
     let mut pause = SWEEP_INTERVAL;
     loop {
         tokio::select! {
@@ -194,7 +197,7 @@ async fn sweep(app: &App, shutdown: &Shutdown) -> Result<(), Failure> {
 }
 
 /// Keeps the table of callers small until `shutdown`.
-async fn forget_idle_callers(app: &App, shutdown: &Shutdown) {
+async fn forget_idle_callers(app: &Shared, shutdown: &Shutdown) {
     let Some(callers) = &app.callers else { return };
     loop {
         tokio::select! {

@@ -119,10 +119,10 @@ impl Table {
     ) -> impl Iterator<Item = (&'a PeerEntry, Holding)> {
         let holdings = file.holders.as_slice();
         let start = start.checked_rem(holdings.len()).unwrap_or(0);
-        let (before, from) = holdings.split_at_checked(start).unwrap_or((&[], holdings));
-        from.iter()
-            .chain(before)
-            .take(limit.saturating_mul(SCAN_FACTOR).max(SCAN_MIN))
+        let most = limit.saturating_mul(SCAN_FACTOR).max(SCAN_MIN).min(holdings.len());
+        // By place, and not as two slices one after the other, which the compiler does not make one loop of.
+        (start..start + most)
+            .filter_map(move |place| holdings.get(place).or_else(|| holdings.get(place - holdings.len())))
             .filter_map(|holding| Some((self.peers.get(holding.peer)?, *holding)))
             .filter(move |(entry, _)| entry.is_alive(self.peers.ttl, now_ms))
     }

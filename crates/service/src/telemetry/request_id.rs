@@ -16,19 +16,24 @@ tokio::task_local! {
 
 /// Tells a request from others in the log. It is no secret and nothing is granted by it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RequestId(HeaderValue);
+pub struct RequestId(Text);
+
+/// One of our own needs no memory that has to be shared and given back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Text {
+    Made([u8; 16]),
+    Taken(HeaderValue),
+}
 
 impl RequestId {
     /// One that no other request has, as far as chance goes: 64 random bits as 16 hex digits.
     pub fn random() -> Self {
         const DIGITS: [u8; 16] = *b"0123456789abcdef";
         let mut bits = fastrand::u64(..);
-        let text: [u8; 16] = std::array::from_fn(|_| {
+        Self(Text::Made(std::array::from_fn(|_| {
             bits = bits.rotate_left(4);
             DIGITS.get((bits & 0xf) as usize).copied().unwrap_or(b'0')
-        });
-        // Digits are allowed in a header.
-        Self(HeaderValue::from_bytes(&text).unwrap_or(HeaderValue::from_static("0")))
+        })))
     }
 
     /// What another program calls it: 1 to 64 letters, digits and `. _ : -`, so that no line can be broken by it. `None` for
@@ -36,12 +41,19 @@ impl RequestId {
     pub fn taken(value: &HeaderValue) -> Option<Self> {
         let is_plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"._:-".contains(byte);
         let text = value.as_bytes();
-        ((1..=MAX_BYTES).contains(&text.len()) && text.iter().all(is_plain)).then(|| Self(value.clone()))
+        ((1..=MAX_BYTES).contains(&text.len()) && text.iter().all(is_plain))
+            .then(|| Self(Text::Taken(value.clone())))
     }
 
     /// As the value of [`X_REQUEST_ID`].
-    pub fn header(&self) -> &HeaderValue {
-        &self.0
+    pub fn header(&self) -> HeaderValue {
+        match &self.0 {
+            // Digits are allowed in a header.
+            Text::Made(digits) => {
+                HeaderValue::from_bytes(digits).unwrap_or(const { HeaderValue::from_static("0") })
+            }
+            Text::Taken(value) => value.clone(),
+        }
     }
 
     /// Runs `future` so that every line it logs bears this id.
@@ -55,7 +67,10 @@ impl RequestId {
     }
 
     pub(super) fn text(&self) -> &str {
-        self.0.to_str().unwrap_or_default()
+        match &self.0 {
+            Text::Made(digits) => std::str::from_utf8(digits).unwrap_or_default(),
+            Text::Taken(value) => value.to_str().unwrap_or_default(),
+        }
     }
 }
 
@@ -79,6 +94,9 @@ mod tests {
     fn made_ones_differ_and_could_be_taken() {
         let (one, two) = (RequestId::random(), RequestId::random());
         assert_ne!(one, two);
-        assert_eq!((one.text().len(), RequestId::taken(one.header())), (16, Some(one.clone())));
+        assert_eq!(
+            (one.text().len(), RequestId::taken(&one.header()).map(|it| it.text().to_owned())),
+            (16, Some(one.text().to_owned()))
+        );
     }
 }

@@ -1,7 +1,7 @@
 use serde::Serialize;
 
 use super::rendezvous::Meetings;
-use super::traffic::Answers;
+use crate::answered::Answers;
 use crate::v1::stats::StatsAnswer;
 
 /// What went on in about a second. Counts and sizes only: anybody may see it.
