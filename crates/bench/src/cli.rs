@@ -16,9 +16,10 @@ use crate::mappings::MappingsArgs;
 use crate::nodes::NodesArgs;
 use crate::plan::PlanArgs;
 use crate::scale::ScaleArgs;
+use crate::stops::StopsArgs;
 use crate::udp::UdpArgs;
 use crate::udp::echo::UdpEchoArgs;
-use crate::{compare, flood, http, mappings, nodes, plan, scale, udp};
+use crate::{compare, flood, http, mappings, nodes, plan, scale, stops, udp};
 
 /// Exit code of a program that a signal stopped, by custom of shells.
 const INTERRUPTED: u8 = 130;
@@ -46,6 +47,7 @@ enum Command {
     Mappings(MappingsArgs),
     Registrations(RegistrationsArgs),
     Scale(ScaleArgs),
+    Stops(StopsArgs),
     Flood(FloodArgs),
     Nodes(NodesArgs),
     Plan(PlanArgs),
@@ -84,6 +86,7 @@ fn dispatch(command: &Command) -> anyhow::Result<()> {
         Command::Mappings(args) => measure(mappings::run(args)),
         Command::Registrations(args) => measure(compare::registrations(args)),
         Command::Scale(args) => measure(scale::run(args)),
+        Command::Stops(args) => measure(stops::run(args)),
         Command::Flood(args) => measure(flood::run(args)),
         Command::Nodes(args) => measure(nodes::run(args)),
         Command::Plan(args) => plan::run(args),

@@ -30,6 +30,7 @@ mod report;
 mod scale;
 mod servers;
 mod stolen;
+mod stops;
 mod tally;
 mod udp;
 
