@@ -31,11 +31,12 @@ const ROUTE_PLACES: usize = ROUTES.len() + 1;
 /// What all threads answered.
 #[derive(Debug, Default)]
 pub(crate) struct Answered {
-    /// One for each thread that ever served: as many as cores, and one more whenever such a thread had to be replaced.
+    /// One for each thread that ever served and each socket that it served: as many as cores times sockets, and more only where
+    /// such a thread had to be replaced.
     threads: Mutex<Vec<Arc<OfThread>>>,
 }
 
-/// What one thread answered. These only grow. In cache lines of its own, of which processors fetch two at a time.
+/// What one thread answered at one socket. These only grow. In cache lines of its own, of which processors fetch two at a time.
 #[derive(Debug)]
 #[repr(align(128))]
 pub(crate) struct OfThread {
@@ -71,7 +72,7 @@ impl OfThread {
 }
 
 impl Answered {
-    /// Counters for one more thread.
+    /// Counters for one more thread and socket.
     pub(crate) fn of_thread(&self) -> Arc<OfThread> {
         let counters = Arc::new(OfThread::new());
         self.threads.lock().push(Arc::clone(&counters));

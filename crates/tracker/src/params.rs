@@ -169,6 +169,9 @@ fn unescape(text: &[u8]) -> Cow<'_, [u8]> {
     if !text.contains(&b'%') && !text.contains(&b'+') {
         return text.into();
     }
+    if !text.contains(&b'+') {
+        return percent_decode(text).into();
+    }
     let blanks: Vec<u8> = text.iter().map(|byte| if *byte == b'+' { b' ' } else { *byte }).collect();
     percent_decode(&blanks).collect::<Vec<u8>>().into()
 }

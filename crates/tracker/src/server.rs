@@ -45,7 +45,9 @@ pub type Hears = Arc<dyn Fn(Owner) -> bool + Send + Sync>;
 
 /// What every request can reach.
 ///
-/// Each thread that serves has one of its own, so that what all requests count up and down is in no other thread's cache.
+/// Each thread has one of its own for each socket that it serves, so that what all requests count up and down is in no other
+/// thread's cache: its own references too, which stand in front of it.
+#[repr(align(128))]
 pub(crate) struct App {
     shared: Arc<Shared>,
     counters: Arc<OfThread>,

@@ -243,7 +243,9 @@ pub(super) fn unwritable(error: impl std::fmt::Display) -> RegistryError {
 pub(super) fn broken_at(data_dir: &Path, error: fjall::Error) -> RegistryError {
     let dir = data_dir.display();
     RegistryError::Broken(match error {
-        fjall::Error::Locked => format!("DATA_DIR {dir}: in use by another process"),
+        fjall::Error::Locked => format!(
+            "DATA_DIR {dir}: in use by another process; end that one, or set a DATA_DIR of its own for this one"
+        ),
         fjall::Error::Io(error) => format!("DATA_DIR {dir}: {error}"),
         error => format!("DATA_DIR {dir}: {error}"),
     })

@@ -102,7 +102,10 @@ async fn a_folder_in_use_is_refused_and_free_again_after_close() {
     let store = Store::embedded(60).await;
     let Home::Embedded(dir) = &store.home else { panic!("an embedded store has a folder") };
     let second = EmbeddedRegistry::open(dir.path(), PeerTtl::from_secs(60), Bounds::default()).err();
-    let expected = format!("DATA_DIR {}: in use by another process", dir.path().display());
+    let expected = format!(
+        "DATA_DIR {}: in use by another process; end that one, or set a DATA_DIR of its own for this one",
+        dir.path().display()
+    );
     assert_eq!(second, Some(RegistryError::Broken(expected)));
     store.reopen(60).await;
 }

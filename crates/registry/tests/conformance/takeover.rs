@@ -78,7 +78,10 @@ async fn an_earlier_version_that_still_runs_is_not_robbed() {
     let dir = tempfile::tempdir().unwrap();
     let running = write_old(dir.path(), &OLD, now_ms());
     let refused = EmbeddedRegistry::open(dir.path(), PeerTtl::from_secs(60), Bounds::default()).err();
-    let expected = format!("DATA_DIR {}: in use by another process", dir.path().display());
+    let expected = format!(
+        "DATA_DIR {}: in use by another process; end that one, or set a DATA_DIR of its own for this one",
+        dir.path().display()
+    );
     assert_eq!(refused, Some(RegistryError::Broken(expected)));
     drop(running);
     let store = Store::open(Home::Embedded(dir), 60).await;

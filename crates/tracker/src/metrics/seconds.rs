@@ -4,11 +4,11 @@ use std::fmt;
 use std::sync::Arc;
 
 use prometheus_client::encoding::{EncodeMetric, MetricEncoder, NoLabelSet};
-use prometheus_client::metrics::{MetricType, TypedMetric};
+use prometheus_client::metrics::MetricType;
 use registry::Durations;
 
 /// [`Durations`], in seconds.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug)]
 pub(super) struct Seconds(pub(super) Arc<Durations>);
 
 impl EncodeMetric for Seconds {
@@ -18,10 +18,6 @@ impl EncodeMetric for Seconds {
     }
 
     fn metric_type(&self) -> MetricType {
-        Self::TYPE
+        MetricType::Histogram
     }
-}
-
-impl TypedMetric for Seconds {
-    const TYPE: MetricType = MetricType::Histogram;
 }
