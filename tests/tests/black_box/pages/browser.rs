@@ -1,11 +1,15 @@
 //! A headless Chromium that reaches nothing but loopback, by the `WebDriver` protocol.
 
+use std::collections::BTreeSet;
 use std::io::{BufRead as _, BufReader};
+use std::net::SocketAddr;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
+use black_box::deadline::eventually;
+use black_box::http::Connection;
 use black_box::skip::skipped;
 use fantoccini::error::CmdError;
 use fantoccini::wd::WebDriverCompatibleCommand;
@@ -20,16 +24,30 @@ const LOOK_EVERY: Duration = Duration::from_millis(20);
 /// A browser with one window.
 pub(super) struct Browser {
     pub(super) page: Client,
-    /// Killed, and the browser with it, when this is dropped.
-    _driver: Driver,
+    driver: Driver,
 }
 
-struct Driver(Child);
+/// `ChromeDriver`. When this is dropped its session is ended first, and the browser with it: that would go on by itself where
+/// only the driver is killed.
+struct Driver {
+    child: Child,
+    address: SocketAddr,
+    session: Option<String>,
+}
 
 impl Drop for Driver {
     fn drop(&mut self) {
-        _ = self.0.kill();
-        _ = self.0.wait();
+        if let Some(session) = &self.session
+            && let Ok(mut connection) = Connection::open(self.address)
+        {
+            // It takes commands of this machine only, by the name of the host.
+            let end =
+                format!("DELETE /session/{session} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n");
+            _ = connection.send(end.as_bytes());
+            _ = connection.receive();
+        }
+        _ = self.child.kill();
+        _ = self.child.wait();
     }
 }
 
@@ -63,12 +81,12 @@ impl Browser {
             return None;
         };
         let mut said = BufReader::new(driver.stdout.take().expect("piped")).lines().map_while(Result::ok);
-        let driver = Driver(driver);
-        let port = said
-            .find_map(|line| {
-                line.split_once("started successfully on port ").map(|(_, port)| port.to_owned())
-            })
-            .expect("the driver says its port");
+        let port = said.find_map(|line| {
+            let (_, port) = line.split_once("started successfully on port ")?;
+            port.trim_end_matches('.').parse::<u16>().ok()
+        });
+        let address = SocketAddr::from(([127, 0, 0, 1], port.expect("the driver says its port")));
+        let mut driver = Driver { child: driver, address, session: None };
         let capabilities = json!({
             "goog:chromeOptions": {"args": [
                 "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--hide-scrollbars",
@@ -80,10 +98,25 @@ impl Browser {
         });
         let page = ClientBuilder::new(hyper_util::client::legacy::connect::HttpConnector::new())
             .capabilities(capabilities.as_object().cloned().expect("an object"))
-            .connect(&format!("http://127.0.0.1:{}", port.trim_end_matches('.')))
+            .connect(&format!("http://{address}"))
             .await
             .expect("a session");
-        Some(Self { page, _driver: driver })
+        driver.session = page.session_id().await.expect("the client knows it");
+        Some(Self { page, driver })
+    }
+
+    /// The driver, the browser, and what these started.
+    fn processes(&self) -> BTreeSet<u32> {
+        let mut found = BTreeSet::from([self.driver.child.id()]);
+        loop {
+            let before = found.len();
+            let children = processes().into_iter().filter(|(_, parent)| found.contains(parent));
+            let children: Vec<u32> = children.map(|(child, _)| child).collect();
+            found.extend(children);
+            if found.len() == before {
+                return found;
+            }
+        }
     }
 
     async fn extension(&self, path: &'static str, body: Value) -> Value {
@@ -189,4 +222,30 @@ impl Browser {
         let outside: Vec<&String> = requests.iter().filter(|url| !inside(url)).collect();
         assert!(outside.is_empty(), "{outside:?}");
     }
+}
+
+/// Processes of this machine, each with its parent. Those that have ended and are not fetched yet are none.
+fn processes() -> Vec<(u32, u32)> {
+    let stat = |entry: std::io::Result<std::fs::DirEntry>| {
+        let entry = entry.ok()?;
+        let process = entry.file_name().to_str()?.parse().ok()?;
+        let stat = std::fs::read_to_string(entry.path().join("stat")).ok()?;
+        // The name may have blanks and brackets.
+        let mut words = stat.rsplit_once(')')?.1.split_whitespace();
+        let (state, parent) = (words.next()?, words.next()?.parse().ok()?);
+        (state != "Z").then_some((process, parent))
+    };
+    std::fs::read_dir("/proc").expect("there is /proc").filter_map(stat).collect()
+}
+
+#[tokio::test]
+async fn a_browser_goes_with_its_test() {
+    let Some(browser) = Browser::open().await else { return };
+    let its = browser.processes();
+    assert!(its.len() > 3, "a browser has processes for its parts: {its:?}");
+    drop(browser);
+    eventually(PATIENCE, "all of them end", || {
+        let left = processes().into_iter().filter(|(process, _)| its.contains(process));
+        (left.count() == 0).then_some(())
+    });
 }
