@@ -151,9 +151,7 @@ async fn fill(
     mappings: u64,
     peers: u64,
 ) -> anyhow::Result<Filled> {
-    halves.map(Halves::start_servers).transpose()?;
-    let tracker = Tracker::start(args.store).await?;
-    halves.map(Halves::make_load).transpose()?;
+    let tracker = Tracker::start_apart(args.store, halves).await?;
     let (host, address) = (tracker.address().to_string(), tracker.address());
     let load = Load { address, connections: usize::from(args.connections), depth: DEPTH };
     http::fill(&load, &host, KNOWN).await?;
@@ -177,7 +175,11 @@ async fn ask(
         Question::Crowd => Workload::ask_crowd(address.to_string(), FEW_PEERS),
     });
     let what = format!("{} mappings, a file of {} peers: {question:?}", filled.mappings, filled.peers);
-    load.run_for(&what, &workload, args.duration, rate).await
+    let outcome = load.run_for(&what, &workload, args.duration, rate).await?;
+    // Of the highest rate nothing else is kept; those of the open loop are in the report.
+    let lost = rate.is_none() && outcome.errors() > 0;
+    anyhow::ensure!(!lost, "{what}: {:?}", outcome.first_error);
+    Ok(outcome)
 }
 
 fn table(args: &ScaleArgs, samples: &[Sample]) -> Table {

@@ -92,10 +92,7 @@ pub(crate) async fn run(args: &StopsArgs) -> anyhow::Result<()> {
 }
 
 async fn measure(args: &StopsArgs) -> anyhow::Result<Vec<Sample>> {
-    let halves = Halves::of_this_process()?;
-    halves.as_ref().map(Halves::start_servers).transpose()?;
-    let tracker = Tracker::start(args.store).await?;
-    halves.as_ref().map(Halves::make_load).transpose()?;
+    let tracker = Tracker::start_apart(args.store, Halves::of_this_process()?.as_ref()).await?;
     let (host, address) = (tracker.address().to_string(), tracker.address());
     let lookups = Load { address, connections: LOOKUP_CONNECTIONS, depth: 1 };
     let publishes = Load { address, connections: PUBLISH_CONNECTIONS, depth: 1 };

@@ -8,6 +8,7 @@ use anyhow::Context as _;
 use serde::Serialize;
 use tempfile::TempDir;
 
+use crate::cores::Halves;
 use crate::http::connection::status;
 
 use super::{Redis, START_LIMIT, ServerProcess, program};
@@ -53,6 +54,14 @@ impl Tracker {
         let directory = tempfile::Builder::new().prefix("bench-tracker-").tempdir()?;
         let mut tracker = Self::start_in(store, directory).await?;
         tracker.ready().await?;
+        Ok(tracker)
+    }
+
+    /// The same on cores of its own, where there are `halves`: this process, the load, has the others from here on.
+    pub(crate) async fn start_apart(store: Store, halves: Option<&Halves>) -> anyhow::Result<Self> {
+        halves.map(Halves::start_servers).transpose()?;
+        let tracker = Self::start(store).await?;
+        halves.map(Halves::make_load).transpose()?;
         Ok(tracker)
     }
 
