@@ -48,8 +48,11 @@ impl FromStr for FileName {
                 return Err(Invalid::NameBackslash);
             }
         }
-        let mut pairs = bytes.iter().zip(bytes.iter().skip(1));
-        if text.starts_with('.') || pairs.any(|(before, byte)| *before == b'/' && *byte == b'.') {
+        let is_dotted = |before: u8, byte: u8| before == b'/' && byte == b'.';
+        let pairs = bytes.iter().zip(bytes.iter().skip(1));
+        if text.starts_with('.')
+            || pairs.fold(false, |dotted, (before, byte)| dotted | is_dotted(*before, *byte))
+        {
             let mut segments = text.split('/');
             if segments.any(|segment| segment == "." || segment == "..") {
                 return Err(Invalid::NameDotSegment);

@@ -6,7 +6,7 @@ use actix_web::dev::Payload;
 use actix_web::error::PayloadError;
 use actix_web::http::header::{CONTENT_TYPE, HeaderName};
 use actix_web::web::{Bytes, Data};
-use actix_web::{FromRequest, HttpMessage as _, HttpRequest};
+use actix_web::{FromRequest, HttpRequest};
 use futures_util::future::Either;
 use peer_core::Peer;
 use peer_core::limits::BODY_MAX_BYTES;
@@ -20,6 +20,10 @@ use crate::server::App;
 const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
+
+tokio::task_local! {
+    static ENTERED: Caller;
+}
 
 /// A request as the routes see it: whose it is and what it says.
 pub(crate) struct Call {
@@ -40,7 +44,7 @@ impl Call {
 impl Call {
     fn read(request: &HttpRequest, body: &[u8]) -> Result<Self, ApiError> {
         Ok(Self {
-            caller: caller(request)?,
+            caller: caller()?,
             params: Params::read(request.query_string(), content_type(request), body)?,
             operator: is_operator(request),
             cross_site: is_cross_site(request),
@@ -64,14 +68,20 @@ impl FromRequest for Call {
     }
 }
 
-/// Whose request it is, as was found out when it came in.
-pub(crate) fn entered(request: &HttpRequest) -> Result<Caller, ApiError> {
-    request.extensions().get::<Caller>().copied().ok_or(ApiError::Unavailable)
+/// Serves a request so that its handler knows whose it is. The extensions of a request would need a table of their own each
+/// time, which is several times dearer.
+pub(crate) fn entering<F: Future>(caller: Caller, served: F) -> impl Future<Output = F::Output> {
+    ENTERED.scope(caller, served)
+}
+
+/// Whose request is being served, as was found out when it came in.
+pub(crate) fn entered() -> Result<Caller, ApiError> {
+    ENTERED.try_with(|caller| *caller).map_err(|_| ApiError::Unavailable)
 }
 
 /// The peer that it speaks for.
-pub(crate) fn caller(request: &HttpRequest) -> Result<Peer, ApiError> {
-    entered(request).map(|caller| caller.peer)
+pub(crate) fn caller() -> Result<Peer, ApiError> {
+    entered().map(|caller| caller.peer)
 }
 
 /// Whether the request shows the operator's token.

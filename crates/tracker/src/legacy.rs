@@ -3,7 +3,7 @@
 use actix_web::body::BoxBody;
 use actix_web::http::header::{CONTENT_TYPE, HeaderValue};
 use actix_web::web::{self, Data, Json, ServiceConfig};
-use actix_web::{HttpRequest, HttpResponse, Responder, Route};
+use actix_web::{HttpRequest, HttpResponse, Responder};
 use peer_core::limits::PEERS_MAX;
 use peer_core::{ContentHash, FileName, Peer};
 use registry::{Entry, Publisher, Report, Verdict};
@@ -12,6 +12,7 @@ use utoipa::ToSchema;
 
 use crate::call::Call;
 use crate::error::{ApiError, InvalidBody, Refusal};
+use crate::resource;
 use crate::server::App;
 use crate::v1::find::files_query;
 
@@ -19,43 +20,16 @@ use crate::v1::find::files_query;
 const PEERS_JSON_BYTES: usize = 128;
 const PEER_JSON_BYTES: usize = "\"255.255.255.255\",".len();
 
-/// Methods of a path, as its `Allow` header has them.
-pub(crate) const GET: &str = "GET";
-/// Methods of a path, as its `Allow` header has them.
-pub(crate) const POST: &str = "POST";
-const GET_POST: &str = "GET, POST";
-
-/// What answers all methods of a path but `allowed`.
-pub(crate) fn other_method(allowed: &'static str) -> Route {
-    web::to(move || async move { method_not_allowed(allowed) })
-}
-
 /// Puts the routes into an application.
 pub(crate) fn routes(config: &mut ServiceConfig) {
     config
-        .service(web::resource("/").route(web::get().to(root)).default_service(other_method(GET)))
-        .service(web::resource("/peers").route(web::get().to(peers)).default_service(other_method(GET)))
-        .service(
-            web::resource("/all_trackers").route(web::get().to(files)).default_service(other_method(GET)),
-        )
+        .service(resource::get("/", root))
+        .service(resource::get("/peers", peers))
+        .service(resource::get("/all_trackers", files))
         // The newest published client uses GET for both, which the original refuses, so that it never publishes.
-        .service(
-            web::resource("/add")
-                .route(web::get().to(add))
-                .route(web::post().to(add))
-                .default_service(other_method(GET_POST)),
-        )
-        .service(
-            web::resource("/remove")
-                .route(web::get().to(remove))
-                .route(web::post().to(remove))
-                .default_service(other_method(GET_POST)),
-        )
-        .service(
-            web::resource("/peer_offline")
-                .route(web::post().to(peer_offline))
-                .default_service(other_method(POST)),
-        )
+        .service(resource::get_or_post("/add", add))
+        .service(resource::get_or_post("/remove", remove))
+        .service(resource::post("/peer_offline", peer_offline))
         .default_service(web::to(not_found));
 }
 
@@ -268,10 +242,6 @@ async fn report(app: &App, call: &Call, subject: Peer, file: Option<FileName>) -
 
 async fn not_found() -> Result<HttpResponse, ApiError> {
     Err(ApiError::NotFound)
-}
-
-fn method_not_allowed(allowed: &'static str) -> Result<HttpResponse, ApiError> {
-    Err(ApiError::MethodNotAllowed(allowed))
 }
 
 #[cfg(test)]

@@ -19,6 +19,7 @@ mod pages;
 mod params;
 mod proxies;
 mod rate;
+mod resource;
 mod server;
 mod settings;
 mod signature;

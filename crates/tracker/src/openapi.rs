@@ -2,9 +2,9 @@
 
 use actix_web::HttpResponse;
 use actix_web::http::header::ContentType;
-use actix_web::web::{self, ServiceConfig};
+use actix_web::web::ServiceConfig;
 
-use crate::legacy::{GET, other_method};
+use crate::resource;
 
 #[cfg(test)]
 mod description;
@@ -14,9 +14,7 @@ const OPENAPI_JSON: &str = include_str!("../openapi.json");
 
 /// Puts the route into an application.
 pub(crate) fn routes(config: &mut ServiceConfig) {
-    config.service(
-        web::resource("/openapi.json").route(web::get().to(openapi)).default_service(other_method(GET)),
-    );
+    config.service(resource::get("/openapi.json", openapi));
 }
 
 async fn openapi() -> HttpResponse {

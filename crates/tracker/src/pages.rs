@@ -6,13 +6,13 @@ use actix_web::http::header::{
     CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, EntityTag, IF_NONE_MATCH, IfNoneMatch,
     REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
 };
-use actix_web::web::{self, Header, ServiceConfig};
+use actix_web::web::{Header, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse};
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use sha2::{Digest as _, Sha256};
 
-use crate::legacy::{GET, other_method};
+use crate::resource;
 
 /// Our own files and nothing else: no script or style within the page, no other server, in nobody's frame. Images in
 /// `data:` are those of Swagger UI.
@@ -72,9 +72,7 @@ pub(crate) fn routes(config: &mut ServiceConfig) {
         let serve = move |request: HttpRequest, cached: Header<IfNoneMatch>| async move {
             serve(asset, &request, &cached.into_inner())
         };
-        config.service(
-            web::resource(asset.path).route(web::get().to(serve)).default_service(other_method(GET)),
-        );
+        config.service(resource::get(asset.path, serve));
     }
 }
 

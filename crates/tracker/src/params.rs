@@ -125,7 +125,7 @@ impl Params {
     /// proxy and we, could each take another one.
     fn find(&self, name: &'static str, errors: &mut Vec<FieldError>) -> Result<Option<Param<'_>>, Refused> {
         let query = pairs(self.query.as_bytes())
-            .filter(|(its_name, _)| *unescape(its_name) == *name.as_bytes())
+            .filter(|(its_name, _)| is_written_as(name.as_bytes(), its_name))
             .map(|(_, value)| text(value));
         if let Some(value) = only(query, Place::Query, name, errors)? {
             return Ok(Some(Param { place: Place::Query, value }));
@@ -163,10 +163,16 @@ fn pairs(form: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
     })
 }
 
+/// Whether `name`, which has nothing to escape, is what `written` stands for. An escape is longer than what it stands for.
+fn is_written_as(name: &[u8], written: &[u8]) -> bool {
+    written == name || (written.len() > name.len() && *unescape(written) == *name)
+}
+
 /// Undoes `+` for a blank and percent escapes (WHATWG URL Standard, application/x-www-form-urlencoded).
 fn unescape(text: &[u8]) -> Cow<'_, [u8]> {
-    // Most have nothing to undo, and to see that costs next to nothing.
-    if !text.contains(&b'%') && !text.contains(&b'+') {
+    // Most have nothing to undo, which is seen for many bytes at once.
+    let is_plain = |byte: u8| byte != b'%' && byte != b'+';
+    if text.iter().fold(true, |plain, byte| plain & is_plain(*byte)) {
         return text.into();
     }
     if !text.contains(&b'+') {

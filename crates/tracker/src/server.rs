@@ -11,7 +11,7 @@ use actix_web::http::Method;
 use actix_web::http::header::{HeaderName, HeaderValue};
 use actix_web::middleware::{Next, from_fn};
 use actix_web::web::{Data, PayloadConfig};
-use actix_web::{Error, HttpMessage as _, HttpServer, ResponseError as _};
+use actix_web::{Error, HttpServer, ResponseError as _};
 use peer_core::Owner;
 use peer_core::limits::BODY_MAX_BYTES;
 use registry::Registry;
@@ -30,7 +30,7 @@ use crate::proxies::TrustedProxies;
 use crate::rate::Callers;
 use crate::signature::ServerName;
 use crate::stats::LiveStats;
-use crate::{legacy, openapi, pages, v1};
+use crate::{call, legacy, openapi, pages, v1};
 
 /// How long requests in flight have at shutdown, in seconds: less than the 8 that a supervisor waits, by the one
 /// that the server takes beyond it and one to spare.
@@ -151,13 +151,14 @@ async fn answer<B: MessageBody + 'static>(
 ) -> Result<ServiceResponse<EitherBody<B>>, Error> {
     let since = Instant::now();
     let (route, method) = (Route::of(request.path()), method(request.method()));
-    let (caller, admitted) = match caller(app, &request) {
-        Ok(caller) => (Some(caller), admit(app, caller)),
-        Err(refused) => (None, Err(refused)),
-    };
+    let resolved = resolve(app, &request);
+    let caller = resolved.as_ref().ok().copied();
+    let admitted = resolved.and_then(|caller| admit(app, caller).map(|()| caller));
     let parent = app.traces.are_on().then(|| by_proxy(app, &request, &TRACEPARENT).cloned()).flatten();
     let answer = match admitted {
-        Ok(()) => next.call(request).await.map(ServiceResponse::map_into_left_body),
+        Ok(caller) => {
+            call::entering(caller, next.call(request)).await.map(ServiceResponse::map_into_left_body)
+        }
         Err(refused) => Ok(request.into_response(refused.error_response()).map_into_right_body()),
     };
     let status = match &answer {
@@ -206,14 +207,13 @@ fn method(method: &Method) -> &'static str {
     }
 }
 
-/// Whose it is, which its handler finds beside it.
-fn caller(app: &App, request: &ServiceRequest) -> Result<Caller, ApiError> {
+/// Whose it is.
+fn resolve(app: &App, request: &ServiceRequest) -> Result<Caller, ApiError> {
     let socket = request.peer_addr().ok_or(ApiError::Unavailable)?;
     let caller = caller::resolve(socket, request.headers(), &app.trusted).ok_or(ApiError::Unavailable)?;
     if caller.broken_headers > 0 {
         app.metrics.broken_proxy_headers.inc_by(caller.broken_headers.into());
     }
-    request.extensions_mut().insert(caller);
     Ok(caller)
 }
 

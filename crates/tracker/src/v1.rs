@@ -16,37 +16,28 @@ mod speaker;
 pub(crate) mod stats;
 pub(crate) mod unpublish;
 
-use actix_web::web::{self, PayloadConfig, ServiceConfig};
+use actix_web::web::{PayloadConfig, ServiceConfig};
 
-use crate::legacy::{GET, POST, other_method};
+use crate::resource::{get, post};
 use crate::v1::body::Body;
 
 /// Puts the routes into an application.
 pub(crate) fn routes(config: &mut ServiceConfig) {
-    let get =
-        |path, route: actix_web::Route| web::resource(path).route(route).default_service(other_method(GET));
-    let post = |path, route: actix_web::Route, most| {
-        let resource = web::resource(path).route(route).default_service(other_method(POST));
-        resource.app_data(PayloadConfig::new(most))
-    };
+    let most = PayloadConfig::new;
     config
-        .service(post("/v1/publish", web::post().to(publish::publish), publish::PublishBody::MAX_BYTES))
-        .service(post(
-            "/v1/unpublish",
-            web::post().to(unpublish::unpublish),
-            unpublish::UnpublishBody::MAX_BYTES,
-        ))
-        .service(post(
-            "/v1/heartbeat",
-            web::post().to(heartbeat::heartbeat),
-            heartbeat::HeartbeatBody::MAX_BYTES,
-        ))
-        .service(get("/v1/peers", web::get().to(find::peers)))
-        .service(post("/v1/lookup", web::post().to(find::lookup), find::LookupBody::MAX_BYTES))
-        .service(get("/v1/files", web::get().to(find::files)))
-        .service(post("/v1/report", web::post().to(report::report), report::ReportBody::MAX_BYTES))
-        .service(get("/v1/stats", web::get().to(stats::stats)))
-        .service(get("/v1/stats/stream", web::get().to(stats::stream)))
-        .service(get("/v1/stats/live", web::get().to(live::live)))
-        .service(get("/v1/operator/peers", web::get().to(operator::peers)));
+        .service(post("/v1/publish", publish::publish).app_data(most(publish::PublishBody::MAX_BYTES)))
+        .service(
+            post("/v1/unpublish", unpublish::unpublish).app_data(most(unpublish::UnpublishBody::MAX_BYTES)),
+        )
+        .service(
+            post("/v1/heartbeat", heartbeat::heartbeat).app_data(most(heartbeat::HeartbeatBody::MAX_BYTES)),
+        )
+        .service(get("/v1/peers", find::peers))
+        .service(post("/v1/lookup", find::lookup).app_data(most(find::LookupBody::MAX_BYTES)))
+        .service(get("/v1/files", find::files))
+        .service(post("/v1/report", report::report).app_data(most(report::ReportBody::MAX_BYTES)))
+        .service(get("/v1/stats", stats::stats))
+        .service(get("/v1/stats/stream", stats::stream))
+        .service(get("/v1/stats/live", live::live))
+        .service(get("/v1/operator/peers", operator::peers));
 }

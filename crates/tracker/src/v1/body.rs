@@ -45,7 +45,7 @@ impl<B: Body> FromRequest for Post<B> {
             if call::is_cross_site(&request) {
                 return Err(ApiError::CrossSite);
             }
-            let caller = call::caller(&request)?;
+            let caller = call::caller()?;
             let body: B = read(call::content_type(&request), &bytes)?;
             let app = request.app_data::<Data<App>>().ok_or(ApiError::Unavailable)?;
             let signer = signature::verify(&request, &bytes, app.server_name.as_ref(), &*app.registry).await;

@@ -2,8 +2,8 @@
 
 use std::convert::Infallible;
 
+use actix_web::HttpResponse;
 use actix_web::web::{Bytes, Data};
-use actix_web::{HttpRequest, HttpResponse};
 use futures_util::stream::{self, StreamExt as _};
 use service::Shutdown;
 
@@ -26,12 +26,8 @@ use crate::server::App;
         (status = 503, description = "As many listen as may", body = Refusal),
     )
 )]
-pub(crate) async fn live(
-    request: HttpRequest,
-    app: Data<App>,
-    shutdown: Data<Shutdown>,
-) -> Result<HttpResponse, ApiError> {
-    let place = app.listeners.listen(call::entered(&request)?)?;
+pub(crate) async fn live(app: Data<App>, shutdown: Data<Shutdown>) -> Result<HttpResponse, ApiError> {
+    let place = app.listeners.listen(call::entered()?)?;
     let (history, latest) = app.live.listen();
     let samples = stream::unfold((latest, shutdown, place), |(mut latest, shutdown, place)| async move {
         tokio::select! {

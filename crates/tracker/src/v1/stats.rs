@@ -2,8 +2,8 @@
 
 use std::convert::Infallible;
 
+use actix_web::HttpResponse;
 use actix_web::web::{Bytes, Data, Json};
-use actix_web::{HttpRequest, HttpResponse};
 use futures_util::stream::{self, Stream};
 use registry::Stats;
 use serde::Serialize;
@@ -57,12 +57,8 @@ pub(crate) async fn stats(app: Data<App>) -> Result<Json<StatsAnswer>, ApiError>
         (status = 503, description = "As many listen as may", body = Refusal),
     )
 )]
-pub(crate) async fn stream(
-    request: HttpRequest,
-    app: Data<App>,
-    shutdown: Data<Shutdown>,
-) -> Result<HttpResponse, ApiError> {
-    let place = app.listeners.listen(call::entered(&request)?)?;
+pub(crate) async fn stream(app: Data<App>, shutdown: Data<Shutdown>) -> Result<HttpResponse, ApiError> {
+    let place = app.listeners.listen(call::entered()?)?;
     let ticks = tokio::time::interval(STATS_INTERVAL);
     let events =
         stream::unfold((app, shutdown, ticks, place), |(app, shutdown, mut ticks, place)| async move {
