@@ -7,8 +7,8 @@
 //! The keys are those of `peer_core::keys`.
 //!
 //! What is asked for again and again is remembered for a moment, in tables of a fixed size: `recent` who was heard or is no
-//! peer, `presence` who lives and where, `hidden` who reported what, `hot` the peers of a file. A change that comes through
-//! this process counts in them at once; one that comes through another within a second (100 ms for `hot`, ten seconds for what
+//! peer, `presence` who lives and where, `hidden` who reported what, `hot` the peers of a file (`drawn`). A change that comes through
+//! this process counts in them at once; one that comes through another within a second (400 ms for `hot`, ten seconds for what
 //! `presence` knows of peers without an id).
 
 mod addresses;
@@ -17,6 +17,7 @@ mod channel;
 mod clock;
 mod cluster;
 mod connection;
+mod drawn;
 mod endpoint;
 mod hidden;
 mod holders;

@@ -86,7 +86,7 @@ fn peers_body() -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::http::workload::Expected;
+    use crate::http::expected::Expected;
 
     #[test]
     fn the_fixed_answer_is_a_right_one_for_the_first_known_file() {

@@ -9,8 +9,9 @@ use tokio::net::TcpStream;
 
 use crate::tally::SharedTally;
 
+use super::expected::Expected;
 use super::response::{self, ResponseError};
-use super::workload::{Expected, Workload};
+use super::workload::Workload;
 
 /// Room for the answers of a batch; it grows where one needs more.
 const READ_BYTES: usize = 16 * 1024;

@@ -2,6 +2,7 @@
 
 pub(crate) mod bare;
 pub(crate) mod connection;
+pub(crate) mod expected;
 pub(crate) mod load;
 pub(crate) mod population;
 mod response;

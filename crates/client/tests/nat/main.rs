@@ -7,6 +7,7 @@
     reason = "a test reports what is wrong by failing"
 )]
 
+mod desk;
 mod keepalive;
 mod legacy;
 mod lines;

@@ -7,8 +7,9 @@ use hashbrown::HashSet;
 use peer_core::{FileName, Owner, Peer};
 
 use super::RedisRegistry;
+use super::drawn::{HOT_DRAW, HotPeer, HotPeers};
 use super::hidden::Hidden;
-use super::hot::{Asked, HOT_DRAW, HotPeer, HotPeers, Ticket};
+use super::hot::{Asked, Ticket};
 use super::presence::Presence;
 use super::read::{Caller, DRAWS, ask_draw, draw_size, owners};
 use crate::RegistryError;
