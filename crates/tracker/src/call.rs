@@ -68,8 +68,8 @@ impl FromRequest for Call {
     }
 }
 
-/// Serves a request so that its handler knows whose it is. The extensions of a request would need a table of their own each
-/// time, which is several times dearer.
+/// Serves a request so that its handler knows whose it is. To put that into the request's extensions would make a table for each
+/// request, which nothing else needs.
 pub(crate) fn entering<F: Future>(caller: Caller, served: F) -> impl Future<Output = F::Output> {
     ENTERED.scope(caller, served)
 }

@@ -163,7 +163,8 @@ fn pairs(form: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
     })
 }
 
-/// Whether `name`, which has nothing to escape, is what `written` stands for. An escape is longer than what it stands for.
+/// Whether `name`, which has no blank and nothing to escape, is what `written` stands for. An escape is longer than what it
+/// stands for, so that most names are told apart without looking for any.
 fn is_written_as(name: &[u8], written: &[u8]) -> bool {
     written == name || (written.len() > name.len() && *unescape(written) == *name)
 }

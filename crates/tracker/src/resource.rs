@@ -33,8 +33,8 @@ where
     resource(path, |method| *method == Method::GET || *method == Method::POST, "GET, POST", handler)
 }
 
-/// The guards of actix-web itself note in a table of each request what they have looked for, to make an `Allow` of it. That table
-/// costs more than all else that is done to find a handler, and here the header is known beforehand.
+/// The guards of actix-web itself note in a table of each request what they have looked for, to make an `Allow` of it. To make and
+/// drop that table took some 700 instructions a request, and here the header is known beforehand.
 fn resource<H, A>(path: &str, takes: fn(&Method) -> bool, allow: &'static str, handler: H) -> Resource
 where
     H: Handler<A, Output: Responder + 'static>,
