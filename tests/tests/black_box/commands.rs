@@ -1,5 +1,6 @@
 //! Every command of the documentation is run, or it is said why not.
 
+use std::path::{Path, PathBuf};
 use std::{env, fs};
 
 use black_box::binary::Binary;
@@ -101,10 +102,14 @@ fn two_homes_meet_as_the_readme_shows() {
         return;
     }
     let programs = Binary::Standalone.path().parent().expect("a file is in a folder").to_owned();
+    let tree = tree();
+    let work = tree.path().join("work");
+    fs::create_dir(&work).expect("a new folder");
     Page::read("README.md")
         .only("sudo examples/two-nats")
         .rewrite("sudo examples/two-nats", "examples/two-nats")
         .set("PROGRAMS", &programs.display().to_string())
+        .set("TMPDIR", &work.display().to_string())
         .rewrite("kfpQ0125WDtkJebPPEVjf4VqAcNo6qi0XZkONecU8W0", "…")
         .rewrite("42775", "…")
         .rewrite("after 2 ms", "after … ms")
@@ -112,7 +117,19 @@ fn two_homes_meet_as_the_readme_shows() {
         .rewrite("0.18 ms", "… ms")
         .rewrite("0.30 ms", "… ms")
         .rewrite("0.36 ms", "… ms")
-        .run(tree().path());
+        .run(tree.path());
+    assert_eq!(processes_in(&work), Vec::<PathBuf>::new(), "all that it started has ended");
+    assert_eq!(fs::read_dir(&work).expect("the folder").count(), 0, "and nothing is left of its files");
+}
+
+/// The programs that run in a folder, or in one below it, also where that is deleted.
+fn processes_in(folder: &Path) -> Vec<PathBuf> {
+    let folder = folder.canonicalize().expect("the folder");
+    let processes = fs::read_dir("/proc").expect("there is /proc").flatten().map(|entry| entry.path());
+    let inside = |process: &PathBuf| {
+        fs::read_link(process.join("cwd")).is_ok_and(|directory| directory.starts_with(&folder))
+    };
+    processes.filter(inside).filter_map(|process| fs::read_link(process.join("exe")).ok()).collect()
 }
 
 #[test]
